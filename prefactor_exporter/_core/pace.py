@@ -1,0 +1,127 @@
+"""Decide when and how widely to send: backoff after failures, hints, suspension. Pure."""
+
+from collections.abc import Callable
+
+__all__ = ["BatchLimits", "Pace", "backoff_delay"]
+
+_BASE = 0.5
+_CEILING = 30.0
+_LAST_DOUBLING = 32
+_MAX_HINT = 300.0
+_SUSPENDED_BASE = 5.0
+_SUSPENDED_CEILING = 60.0
+_ACCEPTED_BEFORE_GROWTH = 64
+
+Jitter = Callable[[float], float]
+
+
+def backoff_delay(
+    failures: int, jitter: Jitter, *, base: float = _BASE, ceiling: float = _CEILING
+) -> float:
+    """Return the seconds to wait after that many *failures* in a row (at least 1).
+
+    ``jitter(min(ceiling, base * 2 ** (failures - 1)))``; the exponent is bounded, so that a long
+    outage cannot overflow a float.
+    """
+    return jitter(min(ceiling, base * 2 ** min(failures - 1, _LAST_DOUBLING)))
+
+
+class Pace:
+    """How the destination is doing, and so when the next request may leave.
+
+    After a failure one request at a time goes out, as a probe, until one succeeds. A hint of the
+    API is a minimum, capped at 300 seconds. A refused token suspends sending: slow probes go on, so
+    that delivery resumes by itself when the token works again.
+
+    Attributes:
+        failures: Failures in a row, 0 while all is well.
+        suspended: Whether the API refuses the token.
+        ready_at: Monotonic seconds before which nothing may be sent.
+    """
+
+    def __init__(self, *, width: int, jitter: Jitter) -> None:
+        self._width = width
+        self._jitter = jitter
+        self._hinted_until = 0.0
+        self.failures = 0
+        self.suspended = False
+        self.ready_at = 0.0
+
+    @property
+    def width(self) -> int:
+        """How many requests may be in flight."""
+        return 1 if self.failures else self._width
+
+    def failed(self, now: float, *, hint: float | None = None) -> float:
+        """Note a failed request; return the seconds until the next may leave."""
+        self.failures += 1
+        wait = backoff_delay(self.failures, self._jitter)
+        if hint is not None and hint > 0:
+            hint = min(hint, _MAX_HINT)
+            self._hinted_until = max(self._hinted_until, now + hint)
+            wait = max(wait, hint)
+        self.ready_at = max(self.ready_at, now + wait)
+        return wait
+
+    def refused_token(self, now: float) -> None:
+        """Note that the API refused the token."""
+        self.failures += 1
+        self.suspended = True
+        self.ready_at = now + backoff_delay(
+            self.failures, self._jitter, base=_SUSPENDED_BASE, ceiling=_SUSPENDED_CEILING
+        )
+
+    def succeeded(self) -> None:
+        """Note that the API answered properly."""
+        self.failures = 0
+        self.suspended = False
+        self.ready_at = 0.0
+
+    def hurry(self, now: float, *, within: float = 0.0) -> None:
+        """Shorten our own wait to *within* seconds; what the API asked for still holds."""
+        self.ready_at = max(min(self.ready_at, now + within), self._hinted_until)
+
+
+class BatchLimits:
+    """How large a batch may be: what is configured, or less once the API objected.
+
+    A refused batch is halved until it is accepted or a single item stands alone. Whether the size
+    or one of the items was at fault shows only later: if a lone item is the culprit, the limits
+    return; if all of the refused items pass in smaller batches, the limit was the API's and is
+    remembered. Every now and then twice the size is tried, because a passing fault of a proxy must
+    not slow delivery down for ever.
+    """
+
+    def __init__(self, *, items: int, size: int) -> None:
+        self._full = (items, size)
+        self._suspect = 0
+        self._accepted = 0
+        self.items = items
+        self.size = size
+
+    def refused(self, items: int, size: int, *, too_large: bool) -> None:
+        """Note that a batch of *items* with *size* bytes was refused as a whole."""
+        if self.items > items // 2:
+            self.items = max(1, items // 2)
+        if too_large and self.size > size // 2:
+            self.size = max(1, size // 2)
+        self._accepted = 0
+        if not self._suspect:
+            self._suspect = items
+
+    def accepted(self, items: int) -> None:
+        """Note that a batch of *items* was accepted."""
+        if self._suspect:
+            self._suspect = max(0, self._suspect - items)
+        elif (self.items, self.size) != self._full:
+            self._accepted += 1
+            if self._accepted >= _ACCEPTED_BEFORE_GROWTH:
+                self._accepted = 0
+                self.items = min(self._full[0], self.items * 2)
+                self.size = min(self._full[1], self.size * 2)
+
+    def culprit_found(self) -> None:
+        """Note that a lone item was refused: the size was not at fault."""
+        if self._suspect:
+            self._suspect = 0
+            self.items, self.size = self._full

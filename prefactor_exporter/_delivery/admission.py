@@ -1,0 +1,132 @@
+"""Own what happens to an event that finds no room in the queue: the overflow policy.
+
+None of this runs while there is room.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from prefactor_exporter._core.events import RECORD, START, Event
+from prefactor_exporter._core.ledger import Ledger
+from prefactor_exporter._core.queue import EventQueue
+from prefactor_exporter._delivery.clock import Clock
+from prefactor_exporter._delivery.worker import Worker
+from prefactor_exporter.config import ExporterConfig
+
+__all__ = ["Admission"]
+
+_MAX_REMEMBERED: Final = 10_000
+_BLOCK_STEP: Final = 0.002
+_LEAST_HEADROOM: Final = 100
+_SPANS: Final = frozenset({RECORD, START})
+
+
+class Admission:
+    """Finds room for events, or drops and counts them.
+
+    Attributes:
+        lost: Spans whose create was dropped, to their parents; their children belong to those.
+    """
+
+    def __init__(
+        self,
+        config: ExporterConfig,
+        *,
+        queue: EventQueue,
+        ledger: Ledger,
+        worker: Worker,
+        clock: Clock,
+        forget: Callable[[str], object],
+    ) -> None:
+        self.lost: dict[str, str | None] = {}
+        self._config = config
+        self._queue = queue
+        self._ledger = ledger
+        self._worker = worker
+        self._clock = clock
+        self._forget = forget
+        # Small events that close what was accepted get in when spans no longer do.
+        self._headroom = max(_LEAST_HEADROOM, config.max_queue_items // 10)
+        self._byte_headroom = config.max_queue_bytes // 10
+        self._lock = threading.RLock()
+
+    def overflowed(self, event: Event) -> None:
+        """Apply the policy to *event*, which the queue refused."""
+        queue, policy = self._queue, self._config.overflow
+        if queue.closed:
+            self._drop(event, "shutdown")
+            return
+        if policy == "drop_oldest":
+            self._evict_for(event.size)
+        if (policy == "drop_oldest" or event.kind not in _SPANS) and self._squeeze_in(event):
+            return
+        if policy != "block" or not self._wait_for_room(event):
+            self._drop(event, "queue_full")
+
+    def surviving(self, parent: str | None) -> str | None:
+        """Return the nearest ancestor, *parent* included, that was not dropped."""
+        while parent is not None and parent in self.lost:
+            parent = self.lost.get(parent)
+        return parent
+
+    def _too_full(self, size: int) -> bool:
+        """Return whether not even the headroom has place for *size* more bytes."""
+        queue = self._queue
+        room, byte_room = queue.room, queue.byte_room
+        if self._config.overflow == "drop_oldest":
+            # The worker sheds what it took before, rather than that the newest finds no place.
+            room, byte_room = max(room, 0), max(byte_room, 0)
+        return (
+            len(queue.items) >= room + self._headroom
+            or queue.fresh_bytes + size > byte_room + self._byte_headroom
+        )
+
+    def _squeeze_in(self, event: Event) -> bool:
+        """Take *event* into the headroom; the worker makes room behind it."""
+        queue = self._queue
+        if self._too_full(event.size):
+            return False
+        queue.fresh_bytes += event.size
+        queue.append(event)
+        queue.ring()
+        return True
+
+    def _evict_for(self, size: int) -> None:
+        """Drop the oldest spans of the queue, if the worker lags too far behind to do that."""
+        while self._too_full(size):
+            evicted = self._ledger.evict_oldest(_SPANS)
+            if evicted is None:
+                return
+            self._gone(evicted, "queue_full")
+
+    def _wait_for_room(self, event: Event) -> bool:
+        """Wait as long as ``block_timeout`` allows, without a lock that this thread may hold."""
+        queue = self._queue
+        if self._worker.is_current_thread():
+            return False
+        deadline = self._clock.monotonic() + self._config.block_timeout
+        while not queue.closed and self._clock.monotonic() < deadline:
+            queue.ring()
+            self._clock.pause(_BLOCK_STEP)
+            if queue.offer(event):
+                return True
+        return False
+
+    def _drop(self, event: Event, reason: str) -> None:
+        self._ledger.drop_at_call(reason)
+        self._gone(event, reason)
+
+    def _gone(self, event: Event, reason: str) -> None:
+        """Tell everybody who may meet *event*, which is counted, that it will not come."""
+        if event.kind in _SPANS:
+            self._forget(event.id)
+            self._remember(event)
+            self._worker.skip(event.id, event.parent)
+        self._worker.drop(event, reason)
+
+    def _remember(self, span: Event) -> None:
+        with self._lock:
+            self.lost[span.id] = span.parent
+            if len(self.lost) > _MAX_REMEMBERED:
+                del self.lost[next(iter(self.lost))]

@@ -1,0 +1,392 @@
+"""Own the conveniences: runs and spans as context managers, and a decorator for functions.
+
+They stand on the record calls and nothing else.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
+from contextvars import Token
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from prefactor_exporter.context import CURRENT, Current, Scope, current_scope
+from prefactor_exporter.recorder import FinishStatus, Recorder, Timestamp
+from prefactor_exporter.stats import TerminationSignal
+
+__all__ = ["Run", "Span", "traced"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_CANCELLATIONS = (asyncio.CancelledError, GeneratorExit)
+
+
+OpenSpan = Callable[[dict[str, Any]], "Span"]
+
+
+class _Context:
+    """Enters and leaves a scope; the same object works with ``with`` and ``async with``."""
+
+    def __init__(self) -> None:
+        self._token: Token[Scope | None] | None = None
+
+    def _enter(self) -> None:
+        raise NotImplementedError
+
+    def _leave(self, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+    def _restore(self) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                current_scope.reset(token)
+            except ValueError:
+                # Left in another context than it was entered in, as async generators can be.
+                current_scope.set(token.old_value if token.old_value is not Token.MISSING else None)
+
+    def __enter__(self) -> Self:
+        self._enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(error)
+        self._restore()
+
+    async def __aenter__(self) -> Self:
+        self._enter()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(error)
+        self._restore()
+
+
+class Span(_Context):
+    """A span that lasts as long as its ``with`` block.
+
+    An exception inside makes it ``failed`` (a cancellation: ``cancelled``), with the error as its
+    result, and goes on.
+
+    Attributes:
+        id: Id of the span, empty before it is entered.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        schema_name: str,
+        payload: object,
+        *,
+        instance_id: str | None,
+        parent_span_id: str | Current | None,
+        started_at: Timestamp | None = None,
+    ) -> None:
+        super().__init__()
+        self.id = ""
+        self._recorder = recorder
+        self._schema_name = schema_name
+        self._payload = payload
+        self._instance_id = instance_id
+        self._parent = parent_span_id
+        self._started_at = started_at
+        self._result: object = None
+        self._status: FinishStatus | None = None
+        self._scope: Scope | None = None
+
+    def set_result(self, result: object) -> None:
+        """Keep *result* as what came out; it is recorded when the block ends."""
+        self._result = result
+
+    def fail(self, result: object = None) -> None:
+        """Have the span end as ``failed``, with *result* if given."""
+        self._end_as("failed", result)
+
+    def cancel(self, result: object = None) -> None:
+        """Have the span end as ``cancelled``, with *result* if given."""
+        self._end_as("cancelled", result)
+
+    @contextmanager
+    def stepwise(self) -> Generator[Self]:
+        """Begin and end the span without making it the current one; see :meth:`current`."""
+        self._begin()
+        try:
+            yield self
+        except BaseException as error:
+            self._leave(error)
+            raise
+        else:
+            self._leave(None)
+
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """Make the span the current one for a while."""
+        if self._scope is None:
+            yield
+            return
+        token = current_scope.set(self._scope)
+        try:
+            yield
+        finally:
+            current_scope.reset(token)
+
+    def _end_as(self, status: FinishStatus, result: object) -> None:
+        self._status = status
+        if result is not None:
+            self._result = result
+
+    def _begin(self) -> None:
+        recorder = self._recorder
+        instance = recorder.current_instance(self._instance_id)
+        self.id = recorder.start_span(
+            self._schema_name,
+            self._payload,
+            instance_id=instance,
+            parent_span_id=self._parent,
+            started_at=self._started_at,
+        )
+        self._payload = None
+        if isinstance(instance, str):
+            self._scope = recorder.scope(instance, self.id)
+
+    def _enter(self) -> None:
+        self._begin()
+        if self._scope is not None:
+            self._token = current_scope.set(self._scope)
+
+    def _leave(self, error: BaseException | None) -> None:
+        status = self._status
+        result = self._result
+        if error is not None and status is None:
+            status = "cancelled" if isinstance(error, _CANCELLATIONS) else "failed"
+            if status == "failed":
+                described = describe_error(error)
+                result = described if result is None else {"error": described, "result": result}
+        self._recorder.finish_span(self.id, status=status or "complete", result_payload=result)
+
+
+class Run(_Context):
+    """A run of an agent that lasts as long as its ``with`` block.
+
+    It is registered and started on entering and finished on leaving: ``failed`` after an exception,
+    ``cancelled`` after a cancellation.
+
+    Attributes:
+        id: Id of the run, empty before it is entered.
+    """
+
+    def __init__(self, recorder: Recorder, registration: dict[str, Any]) -> None:
+        super().__init__()
+        self.id = ""
+        self._recorder = recorder
+        self._registration = registration
+        self._status: FinishStatus | None = None
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether an operator asked this run to stop."""
+        return self.termination is not None
+
+    @property
+    def termination(self) -> TerminationSignal | None:
+        """The signal of an operator, None if there was none."""
+        return self._recorder.terminated(self.id)
+
+    def span(
+        self,
+        schema_name: str,
+        payload: object = None,
+        *,
+        parent_span_id: str | Current | None = CURRENT,
+        started_at: Timestamp | None = None,
+    ) -> Span:
+        """Return a span of this run, to be used with ``with`` or ``async with``."""
+        return Span(
+            self._recorder,
+            schema_name,
+            payload,
+            instance_id=self.id,
+            parent_span_id=parent_span_id,
+            started_at=started_at,
+        )
+
+    def trace(self, schema_name: str) -> Callable[[Function], Function]:
+        """Return a decorator that records each call of a function as a span of this run."""
+        return traced(lambda payload: self.span(schema_name, payload))
+
+    def record_quality(self, name: str, payload: object) -> None:
+        """Record a quality of this run."""
+        self._recorder.record_quality(name, payload, instance_id=self.id)
+
+    def fail(self) -> None:
+        """Have the run end as ``failed``."""
+        self._status = "failed"
+
+    def cancel(self) -> None:
+        """Have the run end as ``cancelled``."""
+        self._status = "cancelled"
+
+    def _enter(self) -> None:
+        recorder = self._recorder
+        self.id = recorder.register_instance(**self._registration)
+        recorder.start_instance(self.id)
+        self._token = current_scope.set(recorder.scope(self.id, None))
+
+    def _leave(self, error: BaseException | None) -> None:
+        status = self._status
+        if error is not None and status is None:
+            status = "cancelled" if isinstance(error, _CANCELLATIONS) else "failed"
+        self._recorder.finish_instance(self.id, status=status or "complete")
+
+
+def describe_error(error: BaseException) -> dict[str, str]:
+    """Return *error* as a payload: its type and its text, never its values."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  # the text of an error is code of the application
+        message = "[unreadable]"
+    return {"error_type": type(error).__qualname__, "message": message}
+
+
+def traced(open_span: OpenSpan) -> Callable[[Function], Function]:
+    """Return a decorator for functions, coroutines, generators and async generators.
+
+    The payload is the arguments by name, the result what the function returns. The span of a
+    generator is the current one only while the generator itself runs, not in the code that
+    consumes it.
+
+    Args:
+        open_span: Makes the span of one call from its payload.
+    """
+
+    def decorate(function: Function) -> Function:
+        if inspect.isasyncgenfunction(function):
+            wrap = _traced_async_generator
+        elif inspect.iscoroutinefunction(function):
+            wrap = _traced_coroutine
+        elif inspect.isgeneratorfunction(function):
+            wrap = _traced_generator
+        else:
+            wrap = _traced_function
+        return cast("Function", functools.wraps(function)(wrap(function, open_span)))
+
+    return decorate
+
+
+def _traced_function(function: Callable[..., Any], open_span: OpenSpan) -> Callable[..., Any]:
+    bind = _binder(function)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with open_span(bind(args, kwargs)) as span:
+            result = function(*args, **kwargs)
+            span.set_result({"result": result})
+        return result
+
+    return wrapper
+
+
+def _traced_coroutine(function: Callable[..., Any], open_span: OpenSpan) -> Callable[..., Any]:
+    bind = _binder(function)
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async with open_span(bind(args, kwargs)) as span:
+            result = await function(*args, **kwargs)
+            span.set_result({"result": result})
+        return result
+
+    return wrapper
+
+
+def _traced_generator(function: Callable[..., Any], open_span: OpenSpan) -> Callable[..., Any]:
+    bind = _binder(function)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)
+        with open_span(bind(args, kwargs)).stepwise() as span:
+            step = functools.partial(next, inner)
+            while True:
+                try:
+                    with span.current():
+                        value = step()
+                except StopIteration as stop:
+                    if stop.value is not None:
+                        span.set_result({"result": stop.value})
+                    return stop.value
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with span.current():
+                        inner.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001  # it belongs to the inner one
+                    step = functools.partial(inner.throw, error)
+                else:
+                    step = functools.partial(inner.send, sent)
+
+    return wrapper
+
+
+def _traced_async_generator(
+    function: Callable[..., Any], open_span: OpenSpan
+) -> Callable[..., Any]:
+    bind = _binder(function)
+
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
+        with open_span(bind(args, kwargs)).stepwise() as span:
+            step = functools.partial(anext, inner)
+            while True:
+                try:
+                    with span.current():
+                        value = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with span.current():
+                        await inner.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001  # it belongs to the inner one
+                    step = functools.partial(inner.athrow, error)
+                else:
+                    step = functools.partial(inner.asend, sent)
+
+    return wrapper
+
+
+def _binder(
+    function: Callable[..., Any],
+) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """Return what turns the arguments of a call into a payload."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        signature = None
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if signature is not None:
+            try:
+                arguments = signature.bind(*args, **kwargs).arguments
+            except TypeError:
+                pass  # the call itself is about to raise the same
+            else:
+                return {name: value for name, value in arguments.items() if name not in _SELF}
+        return {"args": list(args), "kwargs": dict(kwargs)}
+
+    return bind
+
+
+_SELF = frozenset({"self", "cls"})

@@ -1,0 +1,90 @@
+"""Every id reaches the API in the form it knows, or waits until that is known."""
+
+import pytest
+
+from prefactor_exporter._core import identity as module
+from prefactor_exporter._core.identity import Identity
+from prefactor_exporter._core.ids import Mint, partition_text, stamp
+
+NOW = 1_700_000_000 * 10**9
+OURS, THEIRS = partition_text(7), partition_text(99)
+
+
+def minted(partition=None):
+    return Mint(random=bytes, partition=partition).mint(NOW)
+
+
+def test_an_id_made_before_the_partition_was_known_gets_it():
+    identity, local = Identity(), minted()
+    assert not identity.ready
+    assert identity.translate(local, local) == local
+    assert identity.learn(OURS) == "first"
+
+    assert identity.ready and identity.confirmed
+    assert identity.translate(local, local) == stamp(local, OURS)
+    other = minted(7)
+    assert identity.translate(local, other) == other
+
+
+def test_a_partition_from_the_configuration_is_used_until_the_api_contradicts():
+    identity, local = Identity(OURS), minted(7)
+    assert identity.ready and not identity.confirmed
+    assert identity.translate(local, local) == local
+    identity.doubt()
+    assert not identity.ready
+    assert identity.learn(THEIRS) == "another"
+
+    assert identity.translate(local, local) == local[:10] + THEIRS + local[16:]
+
+
+def test_a_doubted_partition_that_the_api_confirms_is_no_news():
+    """Then it is not the partition that the API minds, but ids made by clients."""
+    identity = Identity(OURS)
+    identity.doubt()
+
+    assert identity.learn(OURS) == "refused"
+    assert identity.translate("r", minted(7)) == minted(7)
+
+
+def test_an_assigned_id_is_awaited_and_then_used():
+    identity = Identity()
+    identity.server_made = True
+    assert identity.ready
+    identity.expect("run", "span")
+    assert identity.translate("run", "span") is None
+    identity.assign("run", "span", "theirs")
+    identity.expect("run", "span")  # sent again after an answer that was lost
+
+    assert identity.translate("run", "span") == "theirs"
+    assert identity.translate("other run", "span") == "span"
+    assert identity.assignments() == [("run", "span", "theirs")]
+
+
+@pytest.mark.parametrize("how", ["abandon", "forget"])
+def test_what_will_never_be_assigned_is_not_awaited(how):
+    identity = Identity()
+    identity.server_made = True
+    identity.expect("run", "span")
+    if how == "abandon":
+        identity.abandon("run", "span")
+    else:
+        identity.forget("run")
+
+    assert identity.translate("run", "span") == "span"
+    assert identity.assignments() == []
+
+
+def test_ids_of_spans_that_are_over_are_kept_for_a_while(monkeypatch):
+    """A run may last for weeks, and have an open span from its first day."""
+    monkeypatch.setattr(module, "_REMEMBERED", 10)
+    identity = Identity()
+    identity.server_made = True
+    for n in range(100):
+        identity.expect("run", f"{n}")
+        identity.assign("run", f"{n}", f"theirs {n}")
+        if n:
+            identity.end("run", f"{n}")
+
+    assert identity.translate("run", "0") == "theirs 0"
+    assert identity.translate("run", "95") == "theirs 95"
+    assert len(identity.assignments()) == 11

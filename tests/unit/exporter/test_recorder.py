@@ -1,0 +1,161 @@
+"""The record calls take everything, raise only what strict mode promises, and count the rest."""
+
+import asyncio
+import logging
+import threading
+from datetime import datetime
+
+import pytest
+
+from prefactor_exporter import (
+    Exporter,
+    ExporterConfig,
+    HttpClientConfig,
+    InvalidEventError,
+    TerminationSignal,
+)
+
+NOWHERE = HttpClientConfig("http://127.0.0.1:1", "token")
+AN_ID = "0" * 32
+
+
+def make(**settings):
+    return Exporter(ExporterConfig(http=NOWHERE, flush_at_exit=False, **settings))
+
+
+ILLEGAL = {
+    "status": lambda e, bad: e.record_span("a", status=bad),
+    "schema_name": lambda e, bad: e.record_span(bad),
+    "schema_name of start": lambda e, bad: e.start_span(bad),
+    "instance_id": lambda e, bad: e.record_span("a", instance_id=bad),
+    "instance_id of start": lambda e, bad: e.start_span("a", instance_id=bad),
+    "parent_span_id": lambda e, bad: e.record_span("a", parent_span_id=bad),
+    "span_id": lambda e, bad: e.record_span("a", span_id=bad),
+    "started_at": lambda e, bad: e.record_span("a", started_at=bad),
+    "finished_at": lambda e, bad: e.record_span("a", finished_at=bad),
+    "finished span": lambda e, bad: e.finish_span(bad),
+    "status of finish": lambda e, bad: e.finish_span(AN_ID, status=bad),
+    "timestamp of finish": lambda e, bad: e.finish_span(AN_ID, timestamp=bad),
+    "started instance": lambda e, bad: e.start_instance(bad),
+    "finished instance": lambda e, bad: e.finish_instance(bad),
+    "status of instance": lambda e, bad: e.finish_instance(AN_ID, status=bad),
+    "registered id": lambda e, bad: e.register_instance(instance_id=bad),
+    "purpose": lambda e, bad: e.register_instance(purpose=bad),
+    "agent_id": lambda e, bad: e.register_instance(agent_id=bad),
+    "environment_id": lambda e, bad: e.register_instance(environment_id=bad),
+    "external_identifier": lambda e, bad: e.register_instance(external_identifier=bad),
+    "quality": lambda e, bad: e.record_quality(bad, {}, instance_id=AN_ID),
+    "instance_id of quality": lambda e, bad: e.record_quality("q", {}, instance_id=bad),
+}
+
+
+@pytest.mark.parametrize("what", ILLEGAL)
+@pytest.mark.parametrize(
+    "bad", [[], object(), "\ud800"], ids=["unhashable", "unknown", "no-unicode"]
+)
+def test_an_illegal_value_is_dropped_and_counted_and_never_raises(what, bad):
+    exporter = make(linger=60.0)
+    ILLEGAL[what](exporter, bad)
+    stats = exporter.stats()
+    exporter.shutdown(0)
+
+    assert stats.dropped_reasons == {"invalid": 1}
+
+
+@pytest.mark.parametrize("what", ILLEGAL)
+@pytest.mark.parametrize(
+    "bad", [[], object(), "\ud800"], ids=["unhashable", "unknown", "no-unicode"]
+)
+def test_an_illegal_value_raises_in_strict_mode(what, bad):
+    exporter = make(strict=True)
+    with pytest.raises(InvalidEventError):
+        ILLEGAL[what](exporter, bad)
+    exporter.shutdown(0)
+
+
+@pytest.mark.parametrize("moment", [datetime(2026, 1, 1), -1, 2**70, 1.5, True, "now"])  # noqa: DTZ001  # the naive one is the point
+def test_what_is_no_point_in_time_is_refused(moment):
+    exporter = make(strict=True)
+    with pytest.raises(ValueError, match="started_at"):
+        exporter.record_span("a", started_at=moment)
+    exporter.shutdown(0)
+
+
+def test_the_same_mistake_is_logged_once(caplog):
+    exporter = make()
+    for _ in range(50):
+        exporter.record_span("a", status="done")
+    dropped = exporter.stats().dropped_reasons
+    exporter.shutdown(0)
+
+    assert sum("event_invalid" in r.getMessage() for r in caplog.records) == 1
+    assert dropped == {"invalid": 50}
+
+
+def test_a_disabled_exporter_does_nothing_and_says_so_once(caplog):
+    before = threading.active_count()
+    with caplog.at_level(logging.WARNING):
+        exporter = Exporter.from_env({"PREFACTOR_API_TOKEN": ""})
+        with exporter.instance() as run, run.span("a", {"x": 1}) as span:
+            span.set_result({"y": 2})
+            assert len(exporter.record_span("a")) == 32
+            exporter.finish_span(exporter.start_span("a"))
+            run.record_quality("q", {})
+            assert run.should_stop is False
+            assert exporter.terminated(run.id) is None
+
+        @exporter.trace("a")
+        def double(n):
+            return 2 * n
+
+        assert double(2) == 4
+        exporter.set_token("t")
+        assert exporter.flush()
+        assert exporter.shutdown()
+
+    stats = exporter.stats()
+    assert (stats.state, stats.recorded) == ("disabled", 0)
+    assert threading.active_count() == before
+    assert len(caplog.records) == 1
+
+
+async def test_a_disabled_exporter_can_be_awaited():
+    async with Exporter(None) as exporter:
+        async with exporter.instance() as run, run.span("a"):
+            await asyncio.sleep(0)
+        assert await exporter.flush_async()
+    assert await exporter.shutdown_async()
+
+
+def test_an_empty_token_is_refused():
+    exporter = make()
+    with pytest.raises(ValueError, match="token"):
+        exporter.set_token("")
+
+
+def test_construction_starts_nothing():
+    before = threading.active_count()
+    exporter = make()
+    exporter.stats()
+
+    assert threading.active_count() == before
+    assert exporter.shutdown()
+
+
+def test_no_token_in_the_repr():
+    exporter = Exporter(
+        ExporterConfig(http=HttpClientConfig("http://127.0.0.1:1", "hush"), flush_at_exit=False)
+    )
+
+    assert "hush" not in repr(exporter) + repr(exporter.config)
+
+
+def test_the_same_stop_is_told_once():
+    exporter, told = make(), []
+    exporter.on_terminate(lambda *args: told.append(args))
+    exporter.on_terminate(lambda *args: 1 / 0)
+    exporter._note_terminated(AN_ID, "why")
+    exporter._note_terminated(AN_ID, "again")
+
+    assert told == [(AN_ID, "why")]
+    assert exporter.terminated(AN_ID) == TerminationSignal(instance_id=AN_ID, reason="why")
