@@ -1,0 +1,70 @@
+"""How long may a record call take at worst: many threads, an API that never answers, a full queue?
+
+Nothing the exporter does then may wait for I/O or for a lock, so that what is left is the
+interpreter, which gives each of the threads its turn. The floor (encode and append, no exporter) in
+as many threads shows what that alone amounts to.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from figures import figure, options, show
+from process import OURS, drive, work_file
+from workload import spans
+
+_FLOOR = "floor"
+_POOL = 1_100
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__)
+    parser.add_argument("--calls", type=int, help="record calls (1000000; quick: 100000)")
+    parser.add_argument("--threads", type=int, default=16, help="threads (16)")
+    parser.add_argument("--rounds", type=int, help="rounds (2; quick: 1)")
+    chosen = parser.parse_args()
+    calls = chosen.calls or (100_000 if chosen.quick else 1_000_000)
+    rounds = chosen.rounds or (1 if chosen.quick else 2)
+
+    settings = {OURS: {"flush_at_exit": False}, _FLOOR: {"most": 30_000}}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in settings}
+    interval = 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        work = work_file(list(spans(_POOL)), directory)
+        for _ in range(rounds):
+            for name, own in settings.items():
+                result = drive(
+                    name,
+                    "full",
+                    work,
+                    calls,
+                    settings=own,
+                    threads=chosen.threads,
+                    broken="hole",
+                    within=600.0,
+                )
+                found[name].append(result["call_us"])
+                interval = result["switch_interval_us"]
+    summed = {
+        name: {point: figure([each[point] for each in each_round]) for point in each_round[0]}
+        for name, each_round in found.items()
+    }
+    report: dict[str, Any] = {
+        "question": "worst_call",
+        "calls": calls,
+        "threads": chosen.threads,
+        "rounds": rounds,
+        "switch_interval_us": interval,
+        "call_us": summed,
+    }
+    rows: list[Sequence[object]] = [
+        (f"µs a call, {chosen.threads} threads, {calls:,} calls", *summed[OURS]),
+        *((name, *(value.median for value in each.values())) for name, each in summed.items()),
+        ("the interpreter's switch interval", interval, *[""] * (len(summed[OURS]) - 1)),
+    ]
+    show(report, rows, chosen.json)
+
+
+if __name__ == "__main__":
+    main()
