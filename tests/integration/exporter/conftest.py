@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -131,6 +132,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env={
                 **os.environ,
                 "PREFACTOR_API_URL": server.url,
@@ -152,10 +154,21 @@ class Child:
         try:
             out, err = self.process.communicate(timeout=HANG)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            pytest.fail("the child process did not end")
+            _, err = self.kill()
+            pytest.fail(f"the child process did not end; it said: {err}")
         return self.process.returncode, out, err
+
+    def kill(self):
+        """End the process and what it has forked; return what they said last."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            # A descendant in a session of its own may hold the pipes open: nobody waits for it.
+            return self.process.communicate(timeout=1)
+        except subprocess.TimeoutExpired as left:
+            return left.output, left.stderr
+        except ValueError:  # they were read and closed
+            return "", ""
 
 
 @pytest.fixture
@@ -173,7 +186,4 @@ def child(server):
 
     yield child
     for started in children:
-        if started.process.poll() is None:
-            started.process.kill()
-        with contextlib.suppress(ValueError):
-            started.process.communicate()
+        started.kill()

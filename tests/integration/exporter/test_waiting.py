@@ -367,7 +367,7 @@ def test_the_worker_sleeps_while_it_waits_for_the_partition(server, make, monkey
     server.faults.add("path=pfid black_hole")
     exporter = make(token=server.deployment_token, agent=None)
     exporter.record_span("a", {"n": 0})
-    until(lambda: server.requests.count("/api/v1/pfid/generate"), "the question")
+    until(lambda: server.faults.hits, "the question")
     threading.Event().wait(0.5)
 
     assert next(rounds) < 50

@@ -1,6 +1,6 @@
 """Nothing that goes wrong inside the worker, or in the application's callbacks, ends delivery."""
 
-import ctypes
+import sys
 import threading
 
 import pytest
@@ -15,10 +15,9 @@ def worker_thread(exporter):
     return exporter._pipeline.worker._thread
 
 
-def kill(thread):
-    """Raise SystemExit inside *thread*, wherever it is."""
-    ident = ctypes.c_ulong(thread.ident)
-    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit)) == 1
+def kill(exporter):
+    """Raise SystemExit in the worker's thread, from its event loop."""
+    exporter._pipeline.worker._loop.call_soon_threadsafe(sys.exit)
 
 
 def told(caplog, event):
@@ -32,8 +31,7 @@ def test_events_outlive_the_death_of_the_worker(server, make, caplog):
     for n in range(200):
         exporter.record_span("a", {"n": n})
     until(lambda: server.faults.hits, "the first request")
-    kill(worker_thread(exporter))
-    exporter._pipeline.wake()
+    kill(exporter)
     until(lambda: told(caplog, "worker_died"), "the death")
     for n in range(200, 300):
         exporter.record_span("a", {"n": n})
@@ -53,8 +51,7 @@ def test_a_worker_that_dies_while_it_waits_delivers_what_it_held(server, make, c
     for n in range(20):
         exporter.record_span("a", {"n": n})
     until(lambda: exporter.stats().last_error, "the first refused connection")
-    kill(worker_thread(exporter))
-    exporter._pipeline.wake()
+    kill(exporter)
     until(lambda: told(caplog, "worker_died"), "the death")
     server.resume()
     report = exporter.shutdown(25)
@@ -179,7 +176,7 @@ def test_a_black_hole_a_dead_worker_and_a_second_close_all_return_in_time(server
     exporter = make()
     exporter.record_span("a", {"n": 1})
     until(lambda: server.faults.hits, "the first request")
-    kill(worker_thread(exporter))
+    kill(exporter)
     first = exporter.flush(0.2)
     reports = [exporter.shutdown(0.2), exporter.shutdown(0.2)]
     server.faults.clear()
