@@ -50,6 +50,8 @@ _NAMES = {
     "delivered": "delivered of each span recorded",
 }
 
+_ONE_PROFILER = (3, 12)
+
 
 def main() -> None:
     """Measure and print."""
@@ -61,6 +63,8 @@ def main() -> None:
     parser.add_argument("--no-redaction", action="store_true", help="switch redaction off")
     parser.add_argument("--spool", type=Path, help="a directory to keep events in as well")
     chosen = parser.parse_args()
+    if chosen.profile and sys.version_info >= _ONE_PROFILER:
+        parser.error("--profile needs Python 3.11: newer ones have one profiler for all threads")
     rounds = chosen.rounds or (3 if chosen.quick else 9)
     count = chosen.spans or (5_000 if chosen.quick else 20_000)
     settings: dict[str, Any] = {}

@@ -6,7 +6,7 @@ dropped at the call. So a record call touches no shared counter.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
@@ -16,6 +16,9 @@ from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter.stats import FlushReport
 
 __all__ = ["Flush", "Ledger"]
+
+_NOTED = 10_000
+"""Refusals at record calls after which they are counted, if the lock is free."""
 
 
 class Flush:
@@ -71,7 +74,7 @@ class Ledger:
     """The counts of one exporter.
 
     The lock is re-entrant (a finalizer may drop an event while the same thread holds it) and is
-    never held during I/O; record calls take it only when they drop something.
+    never held during I/O; no record call waits for it, but for those that evict an older event.
     """
 
     def __init__(self, queue: EventQueue) -> None:
@@ -83,6 +86,8 @@ class Ledger:
         self._spooled = 0
         self._delivered = 0
         self._refused_at_call = 0
+        # Reasons of refusals that are not counted yet.
+        self._refusals: deque[str] = deque()
         self._flushes: list[Flush] = []
         self._dead: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
@@ -105,16 +110,25 @@ class Ledger:
         return events
 
     def drop_at_call(self, reason: str) -> None:
-        """Count an event that a record call could not hand over."""
-        with self._lock:
+        """Note that a record call could not hand an event over; whoever asks counts it."""
+        self._refusals.append(reason)
+        if len(self._refusals) > _NOTED and self._lock.acquire(blocking=False):
+            try:
+                self._count_refusals()
+            finally:
+                self._lock.release()
+
+    def _count_refusals(self) -> None:
+        for _ in range(len(self._refusals)):
+            self._dropped[self._refusals.popleft()] += 1
             self._refused_at_call += 1
-            self._dropped[reason] += 1
 
     def evict_oldest(self, kinds: Container[int]) -> Event | None:
         """Drop the oldest event of *kinds* in the queue to make room; None if there is none."""
         with self._lock:
             items = self._queue.items
-            for position, event in enumerate(items.copy()):
+            for position in range(len(items)):
+                event = items[position]
                 if event.kind in kinds:
                     del items[position]
                     self._queue.fresh_bytes -= event.size
@@ -226,6 +240,7 @@ class Ledger:
                 event, or at once; it must not block. None for nobody.
         """
         with self._lock:
+            self._count_refusals()
             upto = self._taken + len(self._queue.items)
             dead = self._dead.total()
             dropped = self._dropped.total()
@@ -254,6 +269,7 @@ class Ledger:
     def counts(self) -> dict[str, Any]:
         """Return the columns of the books, taken at one moment."""
         with self._lock:
+            self._count_refusals()
             waiting = len(self._queue.items)
             dead = self._dead.total()
             dropped = self._dropped.total()

@@ -3,7 +3,7 @@
 None of this runs while there is room.
 """
 
-import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -39,7 +39,8 @@ class Admission:
         clock: Clock,
         forget: Callable[[str], object],
     ) -> None:
-        self.lost: dict[str, str | None] = {}
+        # Its operations are atomic, so that callers need no lock.
+        self.lost: OrderedDict[str, str | None] = OrderedDict()
         self._config = config
         self._queue = queue
         self._ledger = ledger
@@ -49,7 +50,6 @@ class Admission:
         # Small events that close what was accepted get in when spans no longer do.
         self._headroom = max(_LEAST_HEADROOM, config.max_queue_items // 10)
         self._byte_headroom = config.max_queue_bytes // 10
-        self._lock = threading.RLock()
 
     def overflowed(self, event: Event) -> None:
         """Apply the policy to *event*, which the queue refused."""
@@ -126,7 +126,6 @@ class Admission:
         self._worker.drop(event, reason)
 
     def _remember(self, span: Event) -> None:
-        with self._lock:
-            self.lost[span.id] = span.parent
-            if len(self.lost) > _MAX_REMEMBERED:
-                del self.lost[next(iter(self.lost))]
+        self.lost[span.id] = span.parent
+        if len(self.lost) > _MAX_REMEMBERED:
+            self.lost.popitem(last=False)

@@ -163,6 +163,7 @@ class Worker:
         self._hurried = False
         self._drops: deque[tuple[dict[str, Any], str]] = deque(maxlen=_REMEMBERED)
         self._skipped: deque[tuple[str, str | None]] = deque(maxlen=_REMEMBERED)
+        self._alerted = False
         self._lost = 0
         self._telling = False
         self._running_instances: dict[str, float] = {}
@@ -241,7 +242,9 @@ class Worker:
             self._herald.lost(reason, 1)
             return
         self._drops.append((describe(event), reason))
-        self.wake()
+        if not self._alerted:
+            self._alerted = True
+            self.wake()
 
     def skip(self, span: str, parent: str | None) -> None:
         """Have the children of *span*, which was dropped, go to *parent*."""
@@ -364,6 +367,7 @@ class Worker:
             self._bury(expired)
         for _ in range(len(self._skipped)):
             self.lanes.skip(*self._skipped.popleft())
+        self._alerted = False  # before looking: what comes after wakes the worker again
         for _ in range(len(self._drops)):
             description, reason = self._drops.popleft()
             self._report_loss(description | {"message": ""}, 1, reason, "")
@@ -404,7 +408,10 @@ class Worker:
     def _sort(self, events: Sequence[Event]) -> None:
         """Put *events* into lanes."""
         add = self.lanes.add
+        crowded = self.held_bytes > self._config.max_queue_bytes // 4
         for event in events:
+            if crowded:
+                event.compact()
             try:
                 bad = add(event)
             except Exception:  # noqa: BLE001  # as above
