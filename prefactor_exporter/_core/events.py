@@ -129,16 +129,6 @@ class Event(msgspec.Struct, gc=False):
         self.size = len(self.payload) + (len(result) if result is not None else 0) + ENVELOPE
 
 
-    def compact(self) -> None:
-        """Give back what the encoder reserved beyond the payloads, up to half of them.
-
-        A copy costs a third of a microsecond: worth it only for what will wait.
-        """
-        self.payload = b"%b" % self.payload
-        if self.result is not None:
-            self.result = b"%b" % self.result
-
-
 def describe(event: Event) -> dict[str, Any]:
     """Return what people are told of *event*; nothing of its payloads."""
     return {

@@ -55,6 +55,12 @@ importlib.import_module("concurrent.futures.thread")
 
 _CHUNK = 2_000
 """Events taken from the queue at a time, so that answers are not kept waiting."""
+_SLICE = 20
+"""Events taken at a time while there are few, so that other threads are not kept waiting."""
+_BACKLOG = 3
+"""Full batches of events that wait, beyond which speed counts more than the turns of others."""
+_TURN = 50e-6
+"""Seconds in which another thread gets its turn."""
 _PROBE_AFTER = 3
 """Failures in a row after which a probe is a single item."""
 _POLL_EVERY = 30.0
@@ -359,7 +365,7 @@ class Worker:
 
     def _intake(self) -> None:
         """Sort what was recorded into lanes, and publish how much more may come."""
-        self._take(_CHUNK)
+        self._take_in()
         self.spool.tick(self._clock.monotonic())
         events, expired = self.spool.pull(*self._held())
         if events or expired:
@@ -373,6 +379,34 @@ class Worker:
             self._report_loss(description | {"message": ""}, 1, reason, "")
         self._herald.tick(self._clock.monotonic())
         self._publish_room()
+
+    def _take_in(self) -> None:
+        """Take what was recorded, in slices while nobody is in a hurry."""
+        for _ in range(_CHUNK // _SLICE):
+            if self._hurry():
+                self._take(_CHUNK)
+                return
+            if not self._take(_SLICE):
+                return
+            self._give_turn()
+
+    def _hurry(self) -> bool:
+        """Return whether somebody waits for delivery, or too much does."""
+        waiting = len(self._queue.items) + self.lanes.waiting_items
+        return (
+            waiting > _BACKLOG * self._limits.items
+            or self._stop_at is not None
+            or self._ledger.flushing
+        )
+
+    def _give_turn(self) -> None:
+        """Let the application's threads run, unless somebody is in a hurry.
+
+        The interpreter takes its lock away from a busy thread only after five milliseconds, which
+        is how late an event loop would be. One that sleeps gives it up at once.
+        """
+        if not self._hurry():
+            self._clock.pause(_TURN)
 
     def _take(self, most: int) -> bool:
         """Take what was recorded, behind what is on disk; return whether there was anything."""
@@ -408,10 +442,7 @@ class Worker:
     def _sort(self, events: Sequence[Event]) -> None:
         """Put *events* into lanes."""
         add = self.lanes.add
-        crowded = self.held_bytes > self._config.max_queue_bytes // 4
         for event in events:
-            if crowded:
-                event.compact()
             try:
                 bad = add(event)
             except Exception:  # noqa: BLE001  # as above
@@ -482,6 +513,7 @@ class Worker:
                 break
             self.spool.before_send(batch.events)
             self._ledger.depart(batch.parts)
+            self._give_turn()
             self._fly(loop, self._send(batch), batch)
         if not self.lanes.has_ready(now):
             self._due = now + self._config.linger if self.lanes.waiting_items else None
@@ -577,6 +609,7 @@ class Worker:
             self._failed(batch, error)
         else:
             self._come_back(batch)
+            self._give_turn()
             self._answered(batch, outcomes)
 
     def _answered(self, batch: Batch, outcomes: "Mapping[str, BulkOutcome]") -> None:
