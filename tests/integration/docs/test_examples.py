@@ -99,9 +99,12 @@ def test_workers_of_gunicorn_deliver_when_they_stop(server, example, preload):
 
 
 CELERY = """
+class Task:
+    def __call__(self, *args, **kwargs): return self.run(*args, **kwargs)
 class Celery:
-    def __init__(self, name, broker): pass
-    def task(self, function): return function
+    def __init__(self, name, broker, task_cls=Task): self.task_cls = task_cls
+    def task(self, function):
+        return type("task", (self.task_cls,), {"run": staticmethod(function)})()
 """
 SIGNALS = """
 class Signal:
@@ -114,8 +117,13 @@ worker_process_shutdown = Signal()
 """
 
 
-@pytest.mark.parametrize("hook", [True, False])
-def test_processes_of_celery_deliver_in_the_hook_and_only_there(server, example, tmp_path, hook):
+@pytest.mark.parametrize(
+    ("tasks", "hook"),
+    [("celery_tasks", True), ("celery_recorded", True), ("celery_tasks", False)],
+)
+def test_processes_of_celery_deliver_in_the_hook_and_only_there(
+    server, example, tmp_path, tasks, hook
+):
     """The stand-in is the prefork pool: a fork that sends the signal and ends by ``os._exit``."""
     (tmp_path / "celery").mkdir()
     (tmp_path / "celery" / "__init__.py").write_text(CELERY)
@@ -123,13 +131,13 @@ def test_processes_of_celery_deliver_in_the_hook_and_only_there(server, example,
     status, *said = example(
         code=f"""
         import os, signal
-        import celery_tasks
+        import {tasks}
         from celery.signals import worker_process_shutdown
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for n in range(3):
-                celery_tasks.answer(f"question {{n}}")
+                {tasks}.answer(f"question {{n}}")
             if {hook}:
                 worker_process_shutdown.send(pid=os.getpid(), exitcode=0)
             os._exit(0)
@@ -141,6 +149,7 @@ def test_processes_of_celery_deliver_in_the_hook_and_only_there(server, example,
 
     assert (status, *said) == (0, *SILENT)
     assert runs(server) == (["complete"] * 3 if hook else [])
+    assert tree(server) == ([("agent:answer", "complete", "")] * 3 if hook else [])
 
 
 def test_a_serverless_handler_has_delivered_when_it_returns(server, example):
