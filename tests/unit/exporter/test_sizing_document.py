@@ -81,4 +81,4 @@ def test_what_the_plan_for_memory_comes_to():
 
     assert round(factor * 64 + 20, -1) == 130
     assert round(factor * 16 + 20) == 46
-    assert 16 * MIB // SPAN == pytest.approx(8_000, rel=0.01)
+    assert pytest.approx(8_000, rel=0.01) == 16 * MIB // SPAN
