@@ -24,7 +24,9 @@ def test_the_migrated_agent_records_what_the_old_one_did():
         environ = {name: text for name, text in os.environ.items() if "PREFACTOR" not in name}
         environ |= {
             "PREFACTOR_API_URL": server.url,
-            "PREFACTOR_API_TOKEN": server.deployment_token,
+            "PREFACTOR_API_TOKEN": server.token,
+            "PREFACTOR_AGENT_ID": server.agent_id,
+            "PREFACTOR_ENVIRONMENT_ID": server.environment_id,
         }
         done = subprocess.run(
             [sys.executable, DOCS / "examples" / "migrated.py"],
