@@ -16,6 +16,7 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "commands",
+    "models",
     "settings",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
@@ -32,6 +33,10 @@ copybutton_prompt_is_regexp = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+# One line for each attribute; the types stand in the signature.
+napoleon_use_ivar = True
 default_role = "code"
 
 # References are checked for our own public names; other projects' inventories are not fetched.
