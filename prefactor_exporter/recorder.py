@@ -7,7 +7,6 @@ waits for anything, and none raises for what the network, the API or a payload d
 import dataclasses
 import itertools
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -40,7 +39,7 @@ from prefactor_exporter._core.snapshot import (
 )
 from prefactor_exporter._core.values import nanoseconds, shown, text
 from prefactor_exporter._delivery.clock import Clock, SystemClock
-from prefactor_exporter._delivery.lifecycle import guard, guard_signals
+from prefactor_exporter._delivery.lifecycle import guard, guard_signals, uncaught
 from prefactor_exporter._delivery.pipeline import Pipeline
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.context import CURRENT, Current, Scope, current_scope
@@ -65,6 +64,9 @@ _SEED: Final = 32
 
 class Recorder:
     """Takes what an agent does and hands it to a background worker.
+
+    Attributes:
+        era: Another object in each process: what was begun in another one is not this one's to end.
 
     Args:
         config: The settings; None makes a disabled recorder, whose calls do nothing.
@@ -93,6 +95,7 @@ class Recorder:
 
     def _begin(self) -> None:
         """Build everything that a forked child must not share with its parent."""
+        self.era = object()
         self._lock = threading.RLock()
         self._mint = Mint(random=keystream(os.urandom(_SEED)), partition=self._partition)
         self._time_ns = self._clock.time_ns
@@ -806,8 +809,12 @@ class Recorder:
         """Deliver what time allows; called by the exit hooks."""
         if self.config is None or not self.config.flush_at_exit:
             return
-        crashed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-        self._shutdown(None, "failed" if crashed is not None else "complete")
+        self._shutdown(None, "failed" if uncaught() is not None else "complete")
+
+    def end_of_grace(self) -> None:
+        """Deliver what time allows and go on; called by a signal that cannot end the process."""
+        if self.config is not None:
+            self.flush(self.config.shutdown_timeout)
 
     def is_recording(self, frame: FrameType) -> bool:
         """Return whether *frame* is one of a record call; asked when a signal interrupts it."""

@@ -27,9 +27,14 @@ OpenSpan = Callable[[dict[str, Any]], "Span"]
 
 
 class _Context:
-    """Enters and leaves a scope; the same object works with ``with`` and ``async with``."""
+    """Enters and leaves a scope; the same object works with ``with`` and ``async with``.
 
-    def __init__(self) -> None:
+    A forked child that leaves what its parent entered ends nothing: that is the parent's to do.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._era: object = None
         self._token: Token[Scope | None] | None = None
 
     def _enter(self) -> None:
@@ -37,6 +42,10 @@ class _Context:
 
     def _leave(self, error: BaseException | None) -> None:
         raise NotImplementedError
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._era is self._recorder.era:
+            self._leave(error)
 
     def _restore(self) -> None:
         token, self._token = self._token, None
@@ -57,7 +66,7 @@ class _Context:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave(error)
+        self._end(error)
         self._restore()
 
     async def __aenter__(self) -> Self:
@@ -70,7 +79,7 @@ class _Context:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave(error)
+        self._end(error)
         self._restore()
 
 
@@ -94,9 +103,8 @@ class Span(_Context):
         parent_span_id: str | Current | None,
         started_at: Timestamp | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(recorder)
         self.id = ""
-        self._recorder = recorder
         self._schema_name = schema_name
         self._payload = payload
         self._instance_id = instance_id
@@ -125,10 +133,10 @@ class Span(_Context):
         try:
             yield self
         except BaseException as error:
-            self._leave(error)
+            self._end(error)
             raise
         else:
-            self._leave(None)
+            self._end(None)
 
     @contextmanager
     def current(self) -> Generator[None]:
@@ -149,6 +157,7 @@ class Span(_Context):
 
     def _begin(self) -> None:
         recorder = self._recorder
+        self._era = recorder.era
         instance = recorder.current_instance(self._instance_id)
         self.id = recorder.start_span(
             self._schema_name,
@@ -188,9 +197,8 @@ class Run(_Context):
     """
 
     def __init__(self, recorder: Recorder, registration: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__(recorder)
         self.id = ""
-        self._recorder = recorder
         self._registration = registration
         self._status: FinishStatus | None = None
 
@@ -240,6 +248,7 @@ class Run(_Context):
 
     def _enter(self) -> None:
         recorder = self._recorder
+        self._era = recorder.era
         self.id = recorder.register_instance(**self._registration)
         recorder.start_instance(self.id)
         self._token = current_scope.set(recorder.scope(self.id, None))

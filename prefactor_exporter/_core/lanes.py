@@ -140,6 +140,8 @@ class Lanes:
         # and whether the API refused them.
         self._gaps: dict[str, tuple[str | None, bool]] = {}
         self._refused: dict[str, None] = {}
+        # Runs of which the API surely knows: registered here, or it has taken an event of theirs.
+        self._known: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -341,6 +343,7 @@ class Lanes:
                 lane = self._lanes[instance]
                 lane.flying = False
                 lane.failures = 0
+            self._meet(events)
             self._reopen(events, [], now)
             return Settled(events, [], [])
         delivered: list[Event] = []
@@ -350,12 +353,9 @@ class Lanes:
         waits: set[str] = set()
         for event, judged in zip(events, verdicts, strict=True):
             fate, verdict = judged.fate, judged
-            if fate == AGAIN:
-                event.judged += 1
-                if event.judged >= self._max_judged:
-                    fate = DEAD
-                    verdict = _exhausted(verdict)
-                else:
+            if fate == AGAIN or (fate == DEAD and self._comes_too_early(event, judged)):
+                fate, verdict = self._once_more(event, judged)
+                if fate == AGAIN:
                     waits.add(event.instance)
             elif fate == WRONG_ID:
                 event.judged += 1
@@ -386,8 +386,22 @@ class Lanes:
                 lane.not_before = now + self._delay(lane.failures)
             else:
                 lane.failures = 0
+        self._meet(delivered)
         kept, lost = self._reopen(events, kept, now)
         return Settled(delivered, kept, buried + lost, suspended, wrong_id)
+
+    def _once_more(self, event: Event, verdict: Verdict) -> tuple[str, Verdict]:
+        """Return the fate of *event* that may be tried again, within its budget."""
+        event.judged += 1
+        if event.judged < self._max_judged:
+            return AGAIN, verdict
+        self._meet([event])  # whoever should have announced the run had the time
+        return DEAD, _exhausted(verdict)
+
+    def _meet(self, events: Iterable[Event]) -> None:
+        for instance in _runs(events):
+            if instance not in self._known:
+                _remember(self._known, instance, None)
 
     def fail(
         self, events: Sequence[Event], now: float, *, applied: bool, blame: bool = False
@@ -424,6 +438,18 @@ class Lanes:
         """Give a lone *event* of a failed request up for good, with what depends on it."""
         verdict = Verdict(DEAD, reason, message)
         return self.settle([event], [verdict], now)
+
+    def _comes_too_early(self, event: Event, verdict: Verdict) -> bool:
+        """Return whether a refused *event* may be of a run that another process is to announce.
+
+        That is the parent of a forked child, or whoever handed the id of the run over: what it has
+        registered and started may still wait there.
+        """
+        return (
+            verdict.code in _NOT_THERE
+            and event.kind != REGISTER
+            and event.instance not in self._known
+        )
 
     def _note_end(self, event: Event) -> None:
         """Let the ids of what *event* ends go."""
@@ -538,6 +564,8 @@ class Lanes:
 
 _NOT_YET = object()
 """In the way of an event: an id it refers to is not assigned yet."""
+_NOT_THERE = frozenset({"not_found", "invalid_action"})
+"""How the API refuses what belongs to a run that is not registered, or not started."""
 _KEEPS = frozenset({AGAIN, AUTH, RESTATE, UNTRIED, WRONG_ID})
 
 
@@ -561,7 +589,7 @@ def _instance_refused(event: Event) -> Buried:
 
 
 def _exhausted(verdict: Verdict) -> Verdict:
-    if verdict.code == UNANSWERED:
+    if verdict.code == UNANSWERED or verdict.fate == DEAD:
         return verdict
     return Verdict(DEAD, "exhausted", f"{verdict.code}: {verdict.message}")
 

@@ -94,6 +94,8 @@ class Admission:
 
     def _evict_for(self, size: int) -> None:
         """Drop the oldest spans of the queue, if the worker lags too far behind to do that."""
+        if size > self._config.max_queue_bytes + self._byte_headroom:
+            return  # nothing that could be dropped makes room for it
         while self._too_full(size):
             evicted = self._ledger.evict_oldest(_SPANS)
             if evicted is None:

@@ -49,6 +49,7 @@ class WaitingFile(msgspec.Struct, frozen=True, kw_only=True):
         pid: The process that made it.
         api_url: Where the events go.
         agent_id: The agent they are recorded for; empty if the token says it.
+        token_mark: What tells that token from others; empty if the agent is known.
         problem: Why it cannot be read, empty if it can; then the figures are unknown and zero.
     """
 
@@ -60,6 +61,7 @@ class WaitingFile(msgspec.Struct, frozen=True, kw_only=True):
     pid: str = ""
     api_url: str = ""
     agent_id: str = ""
+    token_mark: str = ""
     problem: str = ""
 
 
@@ -134,6 +136,7 @@ def _look(path: Path) -> WaitingFile | None:
         pid=about.get("pid", ""),
         api_url=about.get("api_url", ""),
         agent_id=about.get("agent_id", ""),
+        token_mark=about.get("token", ""),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import SystemClock
 
-__all__ = ["Guarded", "guard", "guard_signals"]
+__all__ = ["Guarded", "guard", "guard_signals", "uncaught"]
 
 
 class Guarded(Protocol):
@@ -23,6 +23,10 @@ class Guarded(Protocol):
 
     def end_of_process(self) -> None:
         """Deliver what time allows; the process is about to end."""
+        ...
+
+    def end_of_grace(self) -> None:
+        """Deliver what time allows; the process was asked to end, and cannot."""
         ...
 
     def is_recording(self, frame: FrameType) -> bool:
@@ -37,6 +41,8 @@ class Guarded(Protocol):
 _alive: "weakref.WeakSet[Guarded]" = weakref.WeakSet()
 _known_to_children: "weakref.WeakSet[Guarded]" = weakref.WeakSet()
 _hooked = False
+_INIT: Final = 1
+"""Number of the first process, as in a container: no signal that it does not handle ends it."""
 _EARLY: Final = 100
 """Priority of a finalizer: before the children's own children are joined."""
 _AGAIN_AFTER: Final = 0.001
@@ -113,8 +119,7 @@ def _end(all_guarded: Iterable[Guarded]) -> None:
                 guarded.end_of_process()
     except KeyboardInterrupt:
         _impatient = True
-    interactive = hasattr(sys, "ps1")  # where Ctrl-C ends a line, not the process
-    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not interactive:
+    if isinstance(uncaught(), KeyboardInterrupt):
         # The interpreter forgets that it dies of Ctrl-C as soon as any code is run from text, as
         # imports do; this reminds it.
         with contextlib.suppress(KeyboardInterrupt):
@@ -122,6 +127,14 @@ def _end(all_guarded: Iterable[Guarded]) -> None:
 
 
 _impatient = False
+
+
+def uncaught() -> BaseException | None:
+    """Return what ends the process; None if nothing does, or only a line or a cell was ended."""
+    if hasattr(sys, "ps1"):
+        return None
+    error: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return error
 
 
 def guard_signals(signals: tuple[int, ...]) -> None:
@@ -140,6 +153,10 @@ def guard_signals(signals: tuple[int, ...]) -> None:
 
 def _deliver_and_die(number: int, frame: FrameType | None) -> None:
     if _postpone(number, frame):
+        return
+    if os.getpid() == _INIT:
+        for guarded in list(_alive):
+            guarded.end_of_grace()
         return
     _end(list(_alive))
     signal.signal(number, signal.SIG_DFL)

@@ -106,7 +106,9 @@ class Resender:
         self._stopped = False
 
     def adopt(self, files: Sequence[WaitingFile], progress: Progress) -> None:
-        """Deliver what waits in *files* of dead processes, all of them of one agent.
+        """Deliver what waits in *files* of dead processes, all of them of one agent or token.
+
+        What was recorded with another token is delivered as what this token's agent did.
 
         Args:
             files: What to deliver; other files of the agent may be delivered with them.
@@ -117,6 +119,7 @@ class Resender:
             return
         agent = AgentInfo(agent_id=files[0].agent_id or None)
         pipeline = self._pipeline(agent=agent, linger=0.0, on_drop=None)
+        pipeline.worker.spool.welcome(files[0].token_mark)
         pipeline.wake()
         wait = self._wait(pipeline, progress)
         wait.until(lambda: not any(file.path.exists() for file in files))

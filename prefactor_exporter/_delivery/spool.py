@@ -33,8 +33,9 @@ from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.database import DamagedError, VersionError
 from prefactor_exporter._delivery.dead_letters import DeadLetters
 from prefactor_exporter._delivery.herald import Herald
-from prefactor_exporter._delivery.spool_file import SUFFIX, Change, Mark, SpoolFile
+from prefactor_exporter._delivery.spool_file import SUFFIX, Change, Mark, SpoolFile, token_mark
 from prefactor_exporter.config import ExporterConfig
+from prefactor_http.config import HttpClientConfig
 
 __all__ = ["Spool"]
 
@@ -57,6 +58,7 @@ class Spool:
 
     Args:
         config: The settings; ``spool_dir`` None switches everything off.
+        http: The client's settings; the token may be replaced while running.
         lanes: Where the events wait that this journal keeps.
         ledger: Where events that leave memory, or are adopted, are counted.
         clock: Where the time comes from.
@@ -71,6 +73,7 @@ class Spool:
     def __init__(
         self,
         config: ExporterConfig,
+        http: HttpClientConfig,
         *,
         lanes: Lanes,
         ledger: Ledger,
@@ -91,11 +94,9 @@ class Spool:
             config.max_queue_bytes // 4,
         )
         agent_id = config.agent.agent_id if config.agent is not None else None
-        self._about = {
-            "api_url": config.http.api_url,
-            "agent_id": agent_id or "",
-            "pid": str(os.getpid()),
-        }
+        self._http = http
+        self._agent_id = agent_id or ""
+        self._welcome: set[str] = set()
         self._lanes = lanes
         self._identity = lanes.identity
         self._ledger = ledger
@@ -356,14 +357,31 @@ class Spool:
         return {
             "seen": str(self._clock.time_ns()),
             "server_made": str(int(self._identity.server_made)),
+            "token": self._token_mark(),
         }
+
+    def _about(self) -> dict[str, str]:
+        return {
+            "api_url": self._http.api_url,
+            "agent_id": self._agent_id,
+            "pid": str(os.getpid()),
+            "token": self._token_mark(),
+        }
+
+    def _token_mark(self) -> str:
+        """Return what says whose events these are; empty if the agent's id does."""
+        return "" if self._agent_id else token_mark(self._http.api_token)
+
+    def welcome(self, mark: str) -> None:
+        """Adopt what was recorded with the token of that *mark* too."""
+        self._welcome.add(mark)
 
     def _own_file(self) -> SpoolFile:
         if self._own is None:
             if self._directory is None:
                 raise RuntimeError("there is no directory to spool to")
             self._own = SpoolFile.create(
-                self._directory, self._about, self._clock.time_ns(), base=self._next_base()
+                self._directory, self._about(), self._clock.time_ns(), base=self._next_base()
             )
             self._assigned = self._identity.assignments()
         return self._own
@@ -501,7 +519,12 @@ class Spool:
                 self._take_over(file)
 
     def _take_over(self, file: SpoolFile) -> None:
-        mine = all(file.about.get(name) == self._about[name] for name in ("api_url", "agent_id"))
+        about = file.about
+        mine = (
+            about.get("api_url") == self._http.api_url
+            and about.get("agent_id") == self._agent_id
+            and about.get("token") in {self._token_mark(), *self._welcome}
+        )
         if not mine:
             self._ignored.add(file.path)
             file.close(remove=False)

@@ -153,7 +153,7 @@ class Worker:
         self._limits = BatchLimits(items=config.max_batch_items, size=config.max_batch_bytes)
         self._herald = Herald()
         self.spool = Spool(
-            config, lanes=self.lanes, ledger=ledger, clock=clock, herald=self._herald
+            config, http, lanes=self.lanes, ledger=ledger, clock=clock, herald=self._herald
         )
         self._thread: threading.Thread | None = None
         self._starting = False

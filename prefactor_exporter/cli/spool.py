@@ -23,6 +23,7 @@ from prefactor_exporter._delivery.inspection import (
     waiting_events,
 )
 from prefactor_exporter._delivery.resending import Resender, Resent
+from prefactor_exporter._delivery.spool_file import token_mark
 from prefactor_exporter.cli.connection import TokenOption, UrlOption, connection, with_client
 from prefactor_exporter.cli.console import (
     INTERRUPTED,
@@ -170,6 +171,13 @@ def resend(
             min=0.0, metavar="SECONDS", help="Give up when nothing was delivered for this long."
         ),
     ] = 30.0,
+    other_token: Annotated[
+        bool,
+        typer.Option(
+            "--other-token",
+            help="Also deliver what was recorded with another deployment token, as this one's.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the sums as JSON.")] = False,
 ) -> None:
     """Deliver dead letters again, and what waits in files of dead processes.
@@ -185,7 +193,16 @@ def resend(
     letters = _selected(found, numbers or [], code or [])
     sendable = [letter for letter in letters if letter.code != UNREADABLE_CODE]
     files = [] if numbers or code else list(found.left_behind)
-    ours = [file for file in files if file.api_url == http.api_url]
+    here = [file for file in files if file.api_url == http.api_url]
+    ours = [
+        file for file in here if other_token or file.token_mark in {"", token_mark(http.api_token)}
+    ]
+    if len(ours) < len(here):
+        count = sum(file.events for file in here) - sum(file.events for file in ours)
+        note(
+            f"{count:,} events were recorded with another deployment token: give it with --token, "
+            "or, if it was replaced and the agent is the same, --other-token"
+        )
     for address in sorted({file.api_url for file in files} - {http.api_url}):
         count = sum(file.events for file in files if file.api_url == address)
         note(f"{count:,} events wait for {address}: give it with --url to deliver them")
@@ -347,8 +364,8 @@ def _send(
     def progress(count: int, trouble: str) -> None:
         update(before + count, trouble)
 
-    for agent_id in dict.fromkeys(file.agent_id for file in files):
-        those = [file for file in files if file.agent_id == agent_id]
+    for whose in dict.fromkeys((file.agent_id, file.token_mark) for file in files):
+        those = [file for file in files if (file.agent_id, file.token_mark) == whose]
         resender.adopt(those, progress)
         before += sum(file.events for file in those)
     resender.resend(letters, progress)

@@ -62,6 +62,9 @@ class _MemoryWorker(Worker):
         """Deliver what waits, then end; there is no thread to wait for."""
         self.request_stop(deadline)
 
+    def _give_turn(self) -> None:
+        """Go on: this is the application's thread."""
+
     def signal_termination(self, instance_id: str, reason: str | None) -> None:
         """Do what the answer of the API would do."""
         self._hooks.terminated(instance_id, reason)

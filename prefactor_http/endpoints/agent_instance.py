@@ -1,7 +1,7 @@
 """Own the calls about agent instances: one method for each route."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -54,11 +54,41 @@ class AgentInstanceClient:
     def __init__(self, http_client: Transport) -> None:
         self._http = http_client
 
-    async def register(  # noqa: PLR0917  # the documented order of arguments
+    @overload
+    async def register(
         self,
         agent_id: str | None,
         agent_version: JsonObject | AgentVersionForRegister,
         agent_schema_version: JsonObject | AgentSchemaVersionForRegister,
+        id: str | None = None,
+        idempotency_key: str | None = None,
+        update_current_version: bool = True,
+        *,
+        environment_id: str | None = None,
+        purpose: InstancePurpose | None = None,
+        external_identifier: str | None = None,
+    ) -> AgentInstance: ...
+
+    @overload
+    async def register(
+        self,
+        *,
+        agent_version: JsonObject | AgentVersionForRegister,
+        agent_schema_version: JsonObject | AgentSchemaVersionForRegister,
+        agent_id: str | None = None,
+        environment_id: str | None = None,
+        id: str | None = None,
+        idempotency_key: str | None = None,
+        update_current_version: bool = True,
+        purpose: InstancePurpose | None = None,
+        external_identifier: str | None = None,
+    ) -> AgentInstance: ...
+
+    async def register(  # noqa: PLR0917  # the documented order of arguments
+        self,
+        agent_id: str | None = None,
+        agent_version: JsonObject | AgentVersionForRegister | None = None,
+        agent_schema_version: JsonObject | AgentSchemaVersionForRegister | None = None,
         id: str | None = None,  # noqa: A002  # the name on the wire
         idempotency_key: str | None = None,
         update_current_version: bool = True,
@@ -69,10 +99,12 @@ class AgentInstanceClient:
     ) -> AgentInstance:
         """Announce a run; versions the API has not seen are created.
 
+        The order of arguments is that of the first releases; with keywords it does not matter.
+
         Args:
-            agent_id: The agent; ``None`` with a token that belongs to one deployment.
-            agent_version: The version that runs. A dictionary is sent as it is.
-            agent_schema_version: Its span types. A dictionary is sent as it is.
+            agent_id: The agent; left out or ``None`` with a token that belongs to one deployment.
+            agent_version: The version that runs; required. A dictionary is sent as it is.
+            agent_schema_version: Its span types; required. A dictionary is sent as it is.
             id: An id of the caller's choice, a PFID in the partition of the account; ``None`` lets
                 the API choose.
             idempotency_key: Names this call.
@@ -83,7 +115,12 @@ class AgentInstanceClient:
 
         Returns:
             The instance, ``pending``.
+
+        Raises:
+            TypeError: If ``agent_version`` or ``agent_schema_version`` is left out.
         """
+        if agent_version is None or agent_schema_version is None:
+            raise TypeError("register() needs agent_version and agent_schema_version")
         request = RegisterAgentInstanceRequest(
             agent_id=agent_id,
             environment_id=environment_id,

@@ -39,6 +39,7 @@ async def calls(client: PrefactorHttpClient, items: list[bytes], status: FinishS
     instances, spans, agents = client.agent_instances, client.agent_spans, client.agents
     assert_type(await instances.register("a", {}, {}, environment_id="e"), AgentInstance)
     assert_type(await instances.register(None, {}, {}, purpose="eval"), AgentInstance)
+    assert_type(await instances.register(agent_version={}, agent_schema_version={}), AgentInstance)
     assert_type(await instances.start("i"), AgentInstance)
     assert_type(await instances.finish("i", status), AgentInstance)
     assert_type(await instances.list_instances(), ListResponse[AgentInstanceSummary])

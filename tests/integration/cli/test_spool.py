@@ -385,6 +385,27 @@ def test_what_dead_processes_left_is_delivered(call, server, spool, left_behind,
     assert server.changed_bodies == []
 
 
+def test_events_of_another_deployment_token_are_delivered_only_on_request(
+    call, server, record, spool
+):
+    """Two agents may share a directory, and a token may have been replaced: only people know."""
+    other = "the token of before"
+    server.add_token(other, agent_id=server.agent_id, environment_id=server.environment_id)
+    server.pause()
+    exporter = record(spool_dir=spool, http=HttpClientConfig(server.url, other), agent=None)
+    exporter.record_span("a", {"n": 1})
+    exporter.shutdown(timeout=0)
+    server.resume()
+    mine = ["--url", server.url, "--token", server.deployment_token]
+    left = call("spool", "resend", *mine, "--dir", spool)
+    asked = call("spool", "resend", *mine, "--dir", spool, "--other-token")
+
+    assert left.exit_code == 0
+    assert "4 events were recorded with another deployment token" in left.stderr
+    assert asked.exit_code == 0, asked.stderr
+    assert numbers(server) == [1]
+
+
 def test_events_for_another_address_are_named_and_left(call, record, spool, reach):
     """They wait for whoever gives their address."""
     other = record(spool_dir=spool, http=HttpClientConfig("http://127.0.0.1:1", "other"))

@@ -123,10 +123,10 @@ def exporter(make):
 class Child:
     """A Python process that records."""
 
-    def __init__(self, server, code, first="", **environ):
+    def __init__(self, server, code, first="", *, again=False, **environ):
         script = "\n".join([first, PREAMBLE, textwrap.dedent(code)])
         self.process = subprocess.Popen(
-            [sys.executable, "-W", _EXPECTED_WARNING, "-c", script],
+            [sys.executable, "-W", _EXPECTED_WARNING, "-c", script, *([script] if again else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -175,12 +175,13 @@ class Child:
 def child(server):
     """Return what starts a child process; ``config(**settings)`` is ready for its code.
 
-    ``first`` is run before anything of ours is imported.
+    ``first`` is run before anything of ours is imported; with ``again`` the script is an argument
+    of itself, so that it can start itself anew.
     """
     children = []
 
-    def child(code, first="", **environ):
-        started = Child(server, code, first, **environ)
+    def child(code, first="", *, again=False, **environ):
+        started = Child(server, code, first, again=again, **environ)
         children.append(started)
         return started
 

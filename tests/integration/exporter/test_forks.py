@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.integration.exporter.conftest import ROOT, names, until
+from tests.integration.exporter.conftest import ROOT, names, parents, until
 
 pytestmark = pytest.mark.slow
 
@@ -275,6 +275,53 @@ if __name__ == "__main__":
 
     assert (status, *said) == (0, *SILENT)
     assert names(server) == [f"w.{n}" for n in range(100)]
+
+
+def test_a_child_that_leaves_the_blocks_of_its_parent_ends_nothing(server, child):
+    """A process that is copied inside a block leaves it as well; the block is the parent's."""
+    status, *said = child(
+        """
+        exporter = Exporter(config())
+        with exporter.instance() as run, run.span("a", {"n": "outer"}):
+            assert exporter.flush(20)
+            pid = os.fork()
+            if pid == 0:
+                exporter.record_span("a", {"n": "child"})
+                sys.exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            exporter.record_span("a", {"n": "parent"})
+        assert exporter.flush(20)
+        """
+    ).end()
+
+    assert (status, *said) == (0, *SILENT)
+    assert parents(server) == {"outer": None, "child": "outer", "parent": "outer"}
+    assert [instance["status"] for instance in server.instances()] == ["complete"]
+
+
+def test_a_child_may_be_faster_than_the_parent_whose_run_it_goes_on_with(server, child):
+    """The API does not know the run yet; the child's events wait for it a while."""
+    running = child(
+        """
+        exporter = Exporter(config(linger=60))
+        with exporter.instance() as run, run.span("a", {"n": "outer"}):
+            pid = os.fork()
+            if pid == 0:
+                exporter.record_span("a", {"n": "child"})
+                while not exporter.stats().retries:
+                    exporter.flush(0.01)
+                print("refused", flush=True)
+                os._exit(0 if exporter.flush(25) else 9)
+            sys.stdin.readline()
+            assert exporter.flush(20)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        """
+    )
+    running.hear("refused")
+    status, *said = running.end()
+
+    assert (status, *said) == (0, *SILENT)
+    assert parents(server) == {"outer": None, "child": "outer"}
 
 
 def test_an_orphan_goes_on_after_its_parent_was_killed(server, child):

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -655,6 +656,46 @@ def test_a_shell_in_which_ctrl_c_ended_a_line_ends_as_ever(server, child):
 
     assert (status, *said) == (0, *SILENT)
     assert names(server) == [1]
+
+
+def test_a_line_that_failed_does_not_make_the_run_of_a_prompt_fail(server, child):
+    """Nor does a cell of a notebook: the process goes on and ends as its user wishes."""
+    status, *said = child(
+        """
+        import code, contextlib, io
+        exporter = Exporter(config())
+        exporter.record_span("a", {"n": 1})
+        sys.ps1 = ">>> "
+        with contextlib.redirect_stderr(io.StringIO()):
+            code.InteractiveInterpreter().runsource("1 / 0")
+        assert isinstance(sys.last_value, ZeroDivisionError)
+        """
+    ).end()
+
+    assert (status, *said) == (0, *SILENT)
+    assert [instance["status"] for instance in server.instances()] == ["complete"]
+
+
+def test_the_first_process_of_a_container_delivers_at_sigterm_and_goes_on(server, child):
+    """No signal of the default kind ends it, so it records on, until it is killed."""
+    contained = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*contained, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a process with the number 1")
+    script = """
+        if os.getpid() != 1:
+            os.execvp("unshare", [*CONTAINED, sys.executable, "-c", sys.argv[1], sys.argv[1]])
+        exporter = Exporter(config(linger=60))
+        with exporter.instance() as run:
+            exporter.record_span("a", {"n": "before"})
+            os.kill(1, signal.SIGTERM)
+            assert exporter.stats().delivered == 3, exporter.stats()
+            exporter.record_span("a", {"n": "after"})
+        """.replace("CONTAINED", repr(contained))
+    status, *said = child(script, again=True).end()
+
+    assert (status, *said) == (0, *SILENT)
+    assert names(server) == ["before", "after"]
+    assert [instance["status"] for instance in server.instances()] == ["complete"]
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -164,6 +164,43 @@ def test_what_was_open_and_delivered_is_closed_too(server, child, make, spool):
 
 
 @pytest.mark.usefixtures("eager")
+def test_events_of_another_deployment_token_are_left_to_its_owner(server, make, spool, eager):
+    """The token alone says whose they are, so another agent's process must not deliver them."""
+    other = "the token of another agent"
+    server.add_token(other, agent_id=server.agent_id, environment_id=server.environment_id)
+    server.pause()
+    first = make(spool_dir=spool, token=server.deployment_token, agent=None)
+    first.record_span("a", {"n": "first"})
+    first.shutdown(timeout=0)
+    server.resume()
+    second = make(spool_dir=spool, token=other, agent=None)
+    second.record_span("a", {"n": "second"})
+    assert second.flush(25)
+    until(lambda: second._pipeline.worker.spool._ignored, "a look at the file")
+
+    assert names(server) == ["second"]
+    third = make(spool_dir=spool, token=server.deployment_token, agent=None)
+    third.record_span("a", {"n": "third"})
+    until(lambda: len(names(server)) == 3, "delivery by the owner of the token")
+    assert third.stats().adopted == first.stats().recorded
+
+
+def test_a_token_that_is_replaced_while_running_names_the_new_owner(server, make, spool, eager):
+    replacement = "the next token"
+    server.add_token(replacement, agent_id=server.agent_id, environment_id=server.environment_id)
+    server.pause()
+    first = make(spool_dir=spool, token=server.deployment_token, agent=None)
+    first.record_span("a", {"n": "first"})
+    first.set_token(replacement)
+    first.shutdown(timeout=0)
+    server.resume()
+    second = make(spool_dir=spool, token=replacement, agent=None)
+    second.record_span("a", {"n": "second"})
+    until(lambda: len(names(server)) == 2, "adoption")
+
+    assert sorted(names(server)) == ["first", "second"]
+
+
 def test_a_living_neighbour_adopts_what_a_killed_process_left(server, child, make, spool):
     neighbour = make(spool_dir=spool)
     neighbour.record_span("a", {"n": "neighbour"})

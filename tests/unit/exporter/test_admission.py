@@ -169,6 +169,15 @@ def test_after_the_end_everything_is_counted_as_such(kind):
     assert door.ledger.counts()["dropped_reasons"] == {"shutdown": 1}
 
 
+def test_what_is_too_large_for_the_whole_queue_pushes_nothing_out():
+    door = Door(overflow="drop_oldest", max_queue_bytes=10_000, byte_room=10_000)
+    door.spans(5)
+    door.offer(Event(RECORD, "run", "huge", 0, payload=b"x" * 20_000))
+
+    assert door.kept == ["0", "1", "2", "3", "4"]
+    assert door.dropped == [("huge", "queue_full")]
+
+
 def test_a_child_belongs_to_the_nearest_ancestor_that_was_kept():
     door = Door()
     door.spans(30)

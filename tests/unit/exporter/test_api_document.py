@@ -25,7 +25,14 @@ PUBLIC = [
     "prefactor_http.retry",
 ]
 DIRECTIVE = re.compile(r"^( *)\.\. (py:module|py:currentmodule|auto\w+|py:data):: (\S+?)(?:\(\))?$")
-INTERNAL = {"current_instance", "end_of_process", "is_recording", "restart_in_child", "scope"}
+INTERNAL = {
+    "current_instance",
+    "end_of_grace",
+    "end_of_process",
+    "is_recording",
+    "restart_in_child",
+    "scope",
+}
 """What the worker and the hooks of the process call; nobody else does."""
 
 

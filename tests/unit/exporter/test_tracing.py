@@ -22,6 +22,7 @@ class FakeRecorder:
     """Remembers spans instead of sending them."""
 
     def __init__(self):
+        self.era = object()
         self.payloads = {}
         self.ended = []
 

@@ -331,6 +331,20 @@ async def test_a_time_always_carries_its_offset(
     assert api.only_call.body["timestamp"] == text
 
 
+async def test_register_takes_keywords_without_an_agent(api: Any, client: Any, wire: Any) -> None:
+    """As callers of later releases write it; what they may not leave out is said at the call."""
+    api.answer(
+        "POST", f"{INSTANCES}/register", payload=wire("agent_instances", "register", "response")
+    )
+
+    await client.agent_instances.register(agent_version={"name": "n"}, agent_schema_version={})
+
+    assert "agent_id" not in api.only_call.body
+    assert api.only_call.body["agent_version"] == {"name": "n"}
+    with pytest.raises(TypeError, match="needs agent_version and agent_schema_version"):
+        await client.agent_instances.register(agent_version={})
+
+
 async def test_models_may_stand_for_the_dictionaries_of_register(
     api: Any, client: Any, wire: Any
 ) -> None:
