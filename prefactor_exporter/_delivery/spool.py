@@ -47,6 +47,8 @@ _ROWS_AT_ONCE: Final = 50
 _SCAN_EVERY: Final = 10.0
 _WEIGH_EVERY: Final = 5.0
 _ADOPTED_AT_ONCE: Final = 4
+_MOST_ASSIGNED: Final = 10_000
+"""Ids that the API made which are kept on disk before those that are needed no more are removed."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _UNREADABLE: Final = "spool_unreadable"
@@ -121,6 +123,8 @@ class Spool:
         self._saved_open: set[str] = set()
         self._closed: list[str] = []
         self._assigned: list[tuple[str, str, str]] = []
+        self._saved_assigned = 0
+        self._most_assigned = _MOST_ASSIGNED
         self._letters: list[Buried] = []
         self._due: float | None = None
         self._scan_at = 0.0
@@ -317,6 +321,11 @@ class Spool:
             return
         own = self._own_file()
         number = own.base // _FILE_ROWS
+        forgotten = self._saved_assigned + len(self._assigned) > self._most_assigned
+        if forgotten:
+            self._assigned = self._identity.assignments()
+            self._saved_assigned = 0
+            self._most_assigned = max(_MOST_ASSIGNED, 2 * len(self._assigned))
         change = Change(
             new=new,
             changed=list(stale.get(number, {}).values()),
@@ -324,10 +333,12 @@ class Spool:
             opened=opened,
             closed=self._closed,
             assigned=self._assigned,
+            forgotten=forgotten,
         )
         if any(change):
             own.commit(change, self._notes())
         self._saved_open.update(mark.id for mark in opened)
+        self._saved_assigned += len(self._assigned)
         if new:
             self._fresh.clear()
             self._let_go_of_tail()

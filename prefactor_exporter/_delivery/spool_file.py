@@ -89,6 +89,7 @@ class Change(NamedTuple):
         opened: What began and was delivered.
         closed: Ids of what ended.
         assigned: Run, local id and the API's id, for ids that the API makes.
+        forgotten: Whether these are all there are, and others go.
     """
 
     new: Sequence[Event] = ()
@@ -97,6 +98,7 @@ class Change(NamedTuple):
     opened: Sequence[Mark] = ()
     closed: Sequence[str] = ()
     assigned: Sequence[tuple[str, str, str]] = ()
+    forgotten: bool = False
 
 
 def token_mark(token: str) -> str:
@@ -198,6 +200,8 @@ class SpoolFile:
             database.execute_each(
                 "DELETE FROM open WHERE id = ?", ((id_,) for id_ in change.closed)
             )
+            if change.forgotten:
+                database.execute("DELETE FROM assigned")
             database.execute_each(
                 "INSERT OR REPLACE INTO assigned VALUES (?, ?, ?)", change.assigned
             )

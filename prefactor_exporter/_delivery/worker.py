@@ -26,7 +26,7 @@ from prefactor_exporter._core.lanes import INTERNAL, Batch, Buried, Lanes, Settl
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.pace import BatchLimits, Pace, backoff_delay
 from prefactor_exporter._core.queue import EventQueue
-from prefactor_exporter._core.settlement import judge
+from prefactor_exporter._core.settlement import Verdict, judge
 from prefactor_exporter._core.snapshot import trim
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import Clock
@@ -604,20 +604,21 @@ class Worker:
             outcomes = await self._connected().bulk.execute_encoded(
                 items, with_ids=self._identity.server_made
             )
+            self._give_turn()
+            if self._identity.server_made:
+                self._note_assigned(events, outcomes)
+            self._heed_control(events, outcomes)
+            verdicts = judge(events, outcomes)
         except Exception as error:  # noqa: BLE001  # sorted below; whatever it is, nothing is lost
             self._come_back(batch)
             self._failed(batch, error)
         else:
             self._come_back(batch)
-            self._give_turn()
-            self._answered(batch, outcomes)
+            self._answered(events, verdicts)
 
-    def _answered(self, batch: Batch, outcomes: "Mapping[str, BulkOutcome]") -> None:
-        events, now = batch.events, self._clock.monotonic()
-        if self._identity.server_made:
-            self._note_assigned(events, outcomes)
-        self._heed_control(events, outcomes)
-        settled = self.lanes.settle(events, judge(events, outcomes), now)
+    def _answered(self, events: Sequence[Event], verdicts: Sequence[Verdict] | None) -> None:
+        now = self._clock.monotonic()
+        settled = self.lanes.settle(events, verdicts, now)
         self._limits.accepted(len(events))
         if settled.suspended:
             self._enter(events, settled)

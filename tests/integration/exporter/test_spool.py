@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from prefactor_exporter import Exporter, HttpClientConfig
+from prefactor_exporter._core import identity as identity_module
 from prefactor_exporter._delivery import spool as spool_module
 from prefactor_exporter._delivery.database import Database
 from prefactor_exporter._delivery.dead_letters import DeadLetters
@@ -502,6 +503,22 @@ def test_ids_the_api_made_are_known_to_the_next_process(server, make, spool):
 
     assert parents(server) == {"outer": None, "inner": "outer", "next": None}
     assert statuses(server)["outer"] == "complete"
+
+
+def test_ids_the_api_made_leave_the_disk_when_nobody_needs_them(server, make, spool, monkeypatch):
+    """Of a run that goes on for weeks, only those of open and of late spans are kept."""
+    monkeypatch.setattr(spool_module, "_MOST_ASSIGNED", 20)
+    monkeypatch.setattr(identity_module, "_REMEMBERED", 5)
+    server.switches = Switches(refuse_client_ids=True)
+    exporter = make(spool_dir=spool, spool_interval=0.001)
+    outer = exporter.start_span("a", {"n": "outer"})
+    for n in range(60):
+        exporter.record_span("a", {"n": n}, parent_span_id=outer)
+        assert exporter.flush()
+    until(lambda: written(spool, "assigned"), "a commit")
+
+    assert written(spool, "assigned") < 40
+    assert len(names(server)) == 61
 
 
 def test_a_fork_leaves_each_side_its_own_file(server, child, spool):
