@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -116,6 +117,12 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"http must be an HttpClientConfig, got {type(self.http).__name__}; "
                 "build one with HttpClientConfig(api_url, api_token)"
             )
+        address = urlsplit(self.http.api_url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ConfigError(
+                f"{_ADDRESS} must begin with http:// or https:// and a host, "
+                f"got {self.http.api_url!r}"
+            )
         for name in _COUNTS:
             _check_number(name, getattr(self, name), int, at_least=1)
         for name in _SECONDS:
@@ -178,9 +185,13 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
             return cls(http=http, agent=agent, **settings)
         except ConfigError as error:
             name = str(error).partition(" ")[0]
-            raise ConfigError(f"PREFACTOR_EXPORTER_{name.upper()}: {error}") from None
+            variable = f"PREFACTOR_EXPORTER_{name.upper()}"
+            if name == _ADDRESS:
+                variable = "PREFACTOR_API_URL"
+            raise ConfigError(f"{variable}: {error}") from None
 
 
+_ADDRESS = "http.api_url"
 _POLICIES = ("drop_newest", "drop_oldest", "block")
 _COUNTS = (
     "max_queue_items",

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from prefactor_exporter.context import CURRENT, Current, Scope, current_scope
+from prefactor_exporter.exceptions import InvalidEventError
 from prefactor_exporter.recorder import FinishStatus, Recorder, Timestamp
 from prefactor_exporter.stats import TerminationSignal
 
@@ -44,8 +45,13 @@ class _Context:
         raise NotImplementedError
 
     def _end(self, error: BaseException | None) -> None:
-        if self._era is self._recorder.era:
+        if self._era is not self._recorder.era:
+            return
+        try:
             self._leave(error)
+        except InvalidEventError:
+            if error is None:  # else the application's own error goes on
+                raise
 
     def _restore(self) -> None:
         token, self._token = self._token, None
@@ -66,8 +72,10 @@ class _Context:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(error)
-        self._restore()
+        try:
+            self._end(error)
+        finally:
+            self._restore()
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -79,8 +87,10 @@ class _Context:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(error)
-        self._restore()
+        try:
+            self._end(error)
+        finally:
+            self._restore()
 
 
 class Span(_Context):

@@ -34,12 +34,17 @@ from prefactor_exporter._core.settlement import (
 )
 from prefactor_exporter._core.wire import compose
 
-__all__ = ["INTERNAL", "Batch", "Buried", "Lanes", "Settled", "restate_event"]
+__all__ = ["CONSEQUENCES", "INTERNAL", "Batch", "Buried", "Lanes", "Settled", "restate_event"]
 
 _Fact = TypeVar("_Fact")
 
 INTERNAL = "internal"
 """Reason of a loss that is a defect of this package."""
+
+_DEPENDENT = "dependent"
+_INSTANCE_REFUSED = "instance_refused"
+CONSEQUENCES = frozenset({_DEPENDENT, _INSTANCE_REFUSED})
+"""Reasons of a loss that follows from another one."""
 
 _REMEMBERED = 10_000
 _ALONE_AFTER = 3
@@ -585,7 +590,7 @@ def _remember(facts: dict[str, _Fact], key: str, fact: _Fact) -> None:
 
 
 def _instance_refused(event: Event) -> Buried:
-    return Buried(event, dead=True, reason="instance_refused", message="its run was refused")
+    return Buried(event, dead=True, reason=_INSTANCE_REFUSED, message="its run was refused")
 
 
 def _exhausted(verdict: Verdict) -> Verdict:
@@ -596,7 +601,7 @@ def _exhausted(verdict: Verdict) -> Verdict:
 
 def _without_create(event: Event, *, refused: bool) -> Buried:
     if refused:
-        return Buried(event, dead=True, reason="dependent", message="its create was refused")
+        return Buried(event, dead=True, reason=_DEPENDENT, message="its create was refused")
     return Buried(event, dead=False, reason="create_dropped", message="its create was dropped")
 
 

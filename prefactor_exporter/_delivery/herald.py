@@ -67,9 +67,15 @@ class Herald:
         self._announced = self._suspended = False
 
     def lost(self, reason: str, count: int, example: str = "") -> None:
-        """Note undelivered events, to be reported with the next :meth:`tick` that is due."""
+        """Note undelivered events, to be reported with the next :meth:`tick` that is due.
+
+        Args:
+            reason: The reason they are counted under.
+            count: How many they are.
+            example: More in words; the first is told, since others may follow from it.
+        """
         self._losses[reason] += count
-        self._example = example or self._example
+        self._example = self._example or example
 
     @property
     def due(self) -> float | None:

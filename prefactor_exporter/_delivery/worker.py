@@ -22,7 +22,15 @@ from prefactor_exporter._core.events import (
 )
 from prefactor_exporter._core.identity import Identity
 from prefactor_exporter._core.ids import extract_partition, partition_text
-from prefactor_exporter._core.lanes import INTERNAL, Batch, Buried, Lanes, Settled, restate_event
+from prefactor_exporter._core.lanes import (
+    CONSEQUENCES,
+    INTERNAL,
+    Batch,
+    Buried,
+    Lanes,
+    Settled,
+    restate_event,
+)
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.pace import BatchLimits, Pace, backoff_delay
 from prefactor_exporter._core.queue import EventQueue
@@ -827,7 +835,9 @@ class Worker:
             return
         self._ledger.bury(entries)
         self.spool.buried(entries)
-        for event, _, reason, message in entries:
+        for event, dead, reason, message in entries:
+            if dead and reason not in CONSEQUENCES:
+                self.last_error = f"{reason}: {message}"
             if event.kind == FINISH_INSTANCE:
                 self._running_instances.pop(event.instance, None)
             self._report_loss(describe(event) | {"message": message}, event.parts, reason, message)

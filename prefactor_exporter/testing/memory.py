@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from prefactor_exporter._core.settlement import DEAD, DELIVERED, Verdict
 from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.pipeline import Pipeline
 from prefactor_exporter._delivery.worker import Worker
@@ -99,11 +100,18 @@ class _MemoryWorker(Worker):
             return bool(self._queue.items)
         self._ledger.depart(batch.parts)
         # Lanes come one after the other, and within one a create takes the place of its finish.
-        in_order = sorted(batch.events, key=lambda event: event.seq)
-        for wire in [event.wire for event in in_order if event.wire is not None]:
-            self.recording.take(wire, self)
-        self._enter(batch.events, self.lanes.settle(batch.events, None, now))
+        problems = {
+            event.seq: self.recording.take(event.wire, self)
+            for event in sorted(batch.events, key=lambda event: event.seq)
+            if event.wire is not None
+        }
+        verdicts = [_verdict(problems.get(event.seq, "")) for event in batch.events]
+        self._enter(batch.events, self.lanes.settle(batch.events, verdicts, now))
         return True
+
+
+def _verdict(problem: str) -> Verdict:
+    return Verdict(DEAD, "validation_errors", problem) if problem else Verdict(DELIVERED)
 
 
 def into(recording: Recording) -> type[Pipeline]:

@@ -15,6 +15,8 @@ __all__ = ["Feed", "Recorded", "RecordedSpans", "Recording"]
 _MOST_SHOWN = 4
 """Spans in the short form of a list of them."""
 
+_QUALITY = "agent_instances/record_quality"
+
 _decode_item = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -61,15 +63,31 @@ class Recording:
         with self._lock:
             self._feeds.append(feed)
 
-    def take(self, wire: bytes, feed: Feed) -> None:
-        """Take one bulk item, as *feed* would have sent it."""
+    def take(self, wire: bytes, feed: Feed) -> str:
+        """Take one bulk item, as *feed* would have sent it; return why it is refused, if it is."""
         item = _decode_item(wire)
         with self._lock:
+            problem = self._problem_with(item)
+            if problem:
+                return problem
             self._items.append(item)
             self._read = None
             run_id = _APPLY[item["_type"]](self, item)
             if run_id is not None:
                 self._sources.setdefault(run_id, feed)
+        return ""
+
+    def _problem_with(self, item: dict[str, Any]) -> str:
+        """Return why the API would refuse *item*: a quality must be declared by its run."""
+        if item["_type"] != _QUALITY:
+            return ""
+        run = self._runs.get(item["agent_instance_id"])
+        if run is None or not run.registered:
+            return ""  # another process declared it, or did not
+        declared = run.agent_schema_version.get("quality_schemas") or ()
+        if any(quality["name"] == item["name"] for quality in declared):
+            return ""
+        return f"name {item['name']!r} is not a quality schema of the registered schema version"
 
     def read(self) -> Recorded:
         """Return everything recorded before the call."""
@@ -202,7 +220,7 @@ _APPLY: dict[str, Callable[[Recording, dict[str, Any]], str | None]] = {
     "agent_instances/register": Recording._register,  # noqa: SLF001
     "agent_instances/start": Recording._start_run,  # noqa: SLF001
     "agent_instances/finish": Recording._finish_run,  # noqa: SLF001
-    "agent_instances/record_quality": Recording._record_quality,  # noqa: SLF001
+    _QUALITY: Recording._record_quality,  # noqa: SLF001
 }
 
 

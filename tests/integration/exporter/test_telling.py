@@ -49,6 +49,20 @@ def test_a_flapping_api_is_told_once_a_minute(server, make, caplog):
     assert told(caplog) == ["delivery_degraded", "delivery_recovered"]
 
 
+def test_a_refused_run_is_told_with_its_cause(make, caplog):
+    """Not with what followed from it."""
+    exporter = make(agent=None)
+    exporter.record_span("a", {"n": 1})
+    exporter.flush(25)
+    exporter.shutdown(25)
+
+    [line] = [r.getMessage() for r in caplog.records if r.getMessage().startswith("events_lost")]
+    assert "'instance_refused': 3" in line
+    assert "agent_id" in line.partition("example: ")[2]
+    assert exporter.stats().last_error.startswith("validation_errors: ")
+    assert exporter.health().problems == ()
+
+
 def test_losses_are_told_at_once_and_then_in_sums(server, make, caplog, monkeypatch):
     """The sum comes by itself when it is due, not only with the next loss."""
     monkeypatch.setattr(herald, "_QUIET", 0.5)

@@ -53,6 +53,14 @@ def test_the_defaults_are_those_that_are_promised():
     }
 
 
+@pytest.mark.parametrize("url", ["nonsense", "localhost:4000", "ftp://host", "http://", "//host"])
+def test_an_address_that_no_request_can_go_to_is_refused(url):
+    with pytest.raises(ConfigError, match=r"http\.api_url must begin with http://.*, got '"):
+        ExporterConfig(http=HttpClientConfig(url, "hush"))
+    with pytest.raises(ConfigError, match="PREFACTOR_API_URL"):
+        from_env(PREFACTOR_API_URL=url)
+
+
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "10", None, True])
 def test_a_count_is_a_whole_number_of_at_least_one(name, bad):

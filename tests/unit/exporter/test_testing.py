@@ -186,6 +186,8 @@ def test_a_span_is_active_until_it_is_finished(exporter):
 def test_runs_say_how_they_were_registered_and_how_they_went(exporter):
     schemas = SchemaRegistry()
     schemas.add("agent:llm", {"type": "object"})
+    schemas.quality("score", {"type": "object"})
+    schemas.quality("gone", {"type": "object"})
     with exporter.instance(
         agent_version={"external_identifier": "v1"},
         agent_schema_version=schemas,
@@ -210,6 +212,17 @@ def test_runs_say_how_they_were_registered_and_how_they_went(exporter):
     assert seen.qualities == {"score": {"value": 1}}
     assert seen.started_at <= seen.finished_at
     assert seen.spans == ()
+
+
+def test_a_quality_that_was_not_declared_is_refused_as_the_api_would(exporter):
+    with exporter.instance() as run:
+        run.record_quality("score", {"value": 1})
+    report = exporter.flush()
+
+    assert not report
+    assert exporter.stats().dead_reasons == {"validation_errors": 1}
+    assert "'score' is not a quality schema" in exporter.stats().last_error
+    assert exporter.runs[0].qualities == {}
 
 
 def test_a_registered_run_is_pending(exporter):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from prefactor_exporter import InvalidEventError
 from prefactor_exporter.context import current_scope
 from prefactor_exporter.tracing import Span, traced
 
@@ -19,7 +20,9 @@ class Ended(NamedTuple):
 
 
 class FakeRecorder:
-    """Remembers spans instead of sending them."""
+    """Remembers spans instead of sending them; *strict* refuses to end any."""
+
+    strict = False
 
     def __init__(self):
         self.era = object()
@@ -38,6 +41,8 @@ class FakeRecorder:
         return span_id
 
     def finish_span(self, span_id, *, status, result_payload):
+        if self.strict:
+            raise InvalidEventError("the span is over")
         self.ended.append(Ended(span_id, status, result_payload))
 
 
@@ -290,6 +295,28 @@ async def test_an_async_generator_left_early_is_closed_and_cancelled(trace, reco
     await steps.aclose()
     assert closed == [True]
     assert recorder.ended[0].status == "cancelled"
+
+
+def test_a_refused_end_leaves_no_span_current(recorder):
+    recorder.strict = True
+    with (
+        pytest.raises(InvalidEventError),
+        Span(recorder, "a", None, instance_id=None, parent_span_id=None),
+    ):
+        pass
+
+    assert current_scope.get() is None
+
+
+def test_a_refused_end_does_not_hide_the_error_of_the_block(recorder):
+    recorder.strict = True
+    with (
+        pytest.raises(ZeroDivisionError),
+        Span(recorder, "a", None, instance_id=None, parent_span_id=None),
+    ):
+        raise ZeroDivisionError
+
+    assert current_scope.get() is None
 
 
 async def test_an_async_generator_may_be_continued_by_another_task(trace, recorder):
