@@ -548,6 +548,8 @@ class Worker:
         signal = self._signal
         if signal is None:
             raise RuntimeError("the worker rests only inside its loop")
+        if self._finished():
+            return  # the last events were settled without a request
         now = self._clock.monotonic()
         wake_at = self._next_turn(now)
         lingering = self.lanes.waiting_items and not self._flying and not self._pace.failures

@@ -359,6 +359,16 @@ def test_a_disabled_exporter_is_well():
     assert Exporter.from_env({}).health()
 
 
+def test_a_shutdown_waits_for_nothing_when_the_last_event_needs_no_request(make):
+    """The run was refused, so its finish is settled without one; the deadline is far away."""
+    exporter = make(agent=None)
+    exporter.record_span("a", {"n": 0})
+    exporter.flush(25)
+    exporter.shutdown(600)
+
+    assert exporter.stats().dead_reasons == {"validation_errors": 1, "instance_refused": 3}
+
+
 def test_the_worker_sleeps_while_it_waits_for_the_partition(server, make, monkeypatch):
     """Nothing can be sent before it is known, so there is nothing to look for meanwhile."""
     rounds = itertools.count()
