@@ -123,6 +123,13 @@ class Event(msgspec.Struct, gc=False):
         """How many recorded events this is: two once a finish was merged into it."""
         return 2 if self.merged_seq else 1
 
+    def restate(self) -> None:
+        """Have it composed anew; under a new key if the old form may have been seen."""
+        self.wire = None
+        self.stale = True
+        if self.attempts:
+            self.revision += 1
+
     def measure(self) -> None:
         """Set the size anew, after a payload changed."""
         result = self.result

@@ -34,7 +34,7 @@ from prefactor_exporter._core.settlement import (
 )
 from prefactor_exporter._core.wire import compose
 
-__all__ = ["CONSEQUENCES", "INTERNAL", "Batch", "Buried", "Lanes", "Settled", "restate_event"]
+__all__ = ["CONSEQUENCES", "INTERNAL", "Batch", "Buried", "Lanes", "Settled"]
 
 _Fact = TypeVar("_Fact")
 
@@ -328,7 +328,7 @@ class Lanes:
         """Give *event* the nearest ancestor that exists."""
         while event.parent is not None and (gap := self._gaps.get(event.parent)) is not None:
             event.parent = gap[0]
-        restate_event(event)
+        event.restate()
 
     def settle(  # noqa: C901, PLR0912  # one branch for each fate, side by side
         self, events: Sequence[Event], verdicts: Sequence[Verdict] | None, now: float
@@ -367,10 +367,10 @@ class Lanes:
                 if event.judged >= self._max_judged:
                     fate = DEAD
                 else:
-                    restate_event(event)
+                    event.restate()
             elif fate == RESTATE:
                 event.status = "failed"
-                restate_event(event)
+                event.restate()
             if fate == DEAD:
                 self._remember_gap(event, refused=True)
                 buried.append(
@@ -562,7 +562,7 @@ class Lanes:
         """Compose everything that waits anew: the ids changed."""
         for lane in self._lanes.values():
             for event in lane.waiting:
-                restate_event(event)
+                event.restate()
                 if self.identity.server_made and event.kind in CREATES:
                     self.identity.expect(lane.instance, event.id)
 
@@ -572,14 +572,6 @@ _NOT_YET = object()
 _NOT_THERE = frozenset({"not_found", "invalid_action"})
 """How the API refuses what belongs to a run that is not registered, or not started."""
 _KEEPS = frozenset({AGAIN, AUTH, RESTATE, UNTRIED, WRONG_ID})
-
-
-def restate_event(event: Event) -> None:
-    """Give *event* a new form; under a new key if the old form may have been seen."""
-    event.wire = None
-    event.stale = True
-    if event.attempts:
-        event.revision += 1
 
 
 def _remember(facts: dict[str, _Fact], key: str, fact: _Fact) -> None:

@@ -19,12 +19,16 @@ __all__ = [
     "DEAD",
     "DELIVERED",
     "RESTATE",
+    "SPLIT",
+    "SPLIT_BY_SIZE",
+    "TOO_LARGE",
     "UNANSWERED",
     "UNTRIED",
     "WRONG_ID",
     "Outcome",
     "Verdict",
     "judge",
+    "judge_request",
 ]
 
 DELIVERED = "delivered"
@@ -41,10 +45,18 @@ AUTH = "auth"
 """The token was refused, nothing is wrong with the item."""
 DEAD = "dead"
 """Refused for good."""
+SPLIT = "split"
+"""Of a request: refused as a whole, so halve it until the culprit stands alone."""
+SPLIT_BY_SIZE = "split_by_size"
+"""Likewise, because it is too large."""
+TOO_LARGE = "too_large"
+"""Of a request: its only item is larger than the API accepts."""
 
 UNANSWERED = "unanswered"
 """Code of an item that the answer should have mentioned."""
 
+_STATUS_TOO_LARGE = 413
+_REFUSED_WHOLE = frozenset({400, _STATUS_TOO_LARGE, 422})
 _PERMANENT = frozenset({"validation_errors", "bad_request", "not_found", "invalid_action"})
 _AUTH = frozenset({"bad_authtoken", "unauthorized", "forbidden"})
 _OVER = frozenset({FINISH, FINISH_INSTANCE})
@@ -104,6 +116,23 @@ def judge(events: Sequence[Event], outcomes: Mapping[str, Outcome]) -> list[Verd
         else:
             verdicts.append(_judge_error(event, outcome))
     return verdicts
+
+
+def judge_request(status: int | None, *, refused_token: bool, items: int) -> str:
+    """Return what becomes of a request that failed as a whole.
+
+    Args:
+        status: The HTTP status, None if there was no answer, or none of the API's.
+        refused_token: Whether it says that the token is refused.
+        items: How many items it had.
+    """
+    if refused_token:
+        return AUTH
+    if status not in _REFUSED_WHOLE:
+        return AGAIN
+    if status == _STATUS_TOO_LARGE:
+        return SPLIT_BY_SIZE if items > 1 else TOO_LARGE
+    return SPLIT if items > 1 else DEAD
 
 
 def _judge_error(event: Event, outcome: Outcome) -> Verdict:

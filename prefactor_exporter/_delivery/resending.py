@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 
 from prefactor_exporter._core.events import Event, describe
-from prefactor_exporter._core.lanes import restate_event
 from prefactor_exporter._core.stored import UNREADABLE, unpack
 from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.dead_letters import DeadLetter, DeadLetters, LetterHead
@@ -278,7 +277,7 @@ def _restated(letter: DeadLetter) -> Event:
     if letter.code in _UNDECIDED:
         event.doubtful = event.attempts > 0
     else:
-        restate_event(event)
+        event.restate()
     event.judged = 0
     # It counts as one event, and nothing is merged into it: its key stands for these bytes.
     event.merged_seq = 0

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from prefactor_exporter._core.events import (
     CREATES,
-    FINISH_INSTANCE,
-    START_INSTANCE,
     Event,
     describe,
 )
@@ -29,18 +27,27 @@ from prefactor_exporter._core.lanes import (
     Buried,
     Lanes,
     Settled,
-    restate_event,
 )
 from prefactor_exporter._core.ledger import Ledger
+from prefactor_exporter._core.oversize import shrink
 from prefactor_exporter._core.pace import BatchLimits, Pace, backoff_delay
 from prefactor_exporter._core.queue import EventQueue
-from prefactor_exporter._core.settlement import Verdict, judge
-from prefactor_exporter._core.snapshot import trim
+from prefactor_exporter._core.settlement import (
+    AGAIN,
+    AUTH,
+    DEAD,
+    SPLIT,
+    SPLIT_BY_SIZE,
+    Verdict,
+    judge,
+    judge_request,
+)
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.herald import SUSPENDED, Herald
 from prefactor_exporter._delivery.loop import new_event_loop
 from prefactor_exporter._delivery.spool import Spool
+from prefactor_exporter._delivery.termination import TerminationWatch
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.stats import ExporterState
 from prefactor_http.config import HttpClientConfig
@@ -71,7 +78,6 @@ _TURN = 50e-6
 """Seconds in which another thread gets its turn."""
 _PROBE_AFTER = 3
 """Failures in a row after which a probe is a single item."""
-_POLL_EVERY = 30.0
 _CLOSE_WITHIN = 0.5
 _REST_AFTER_DEATH = 0.1
 """Seconds between a bug that ends the event loop and the next one."""
@@ -81,12 +87,8 @@ _LAST_TRIES = 0.25
 """Longest backoff while shutting down, in seconds."""
 _REMEMBERED = 10_000
 """Drops at record calls that wait for the worker to report them; older ones are only counted."""
-_SHRUNK = (64 * 1024, 2 * 1024, 0)
-"""Bytes a payload is cut to when the API refuses a lone item as too large; one try each."""
-_LEFT_OUT = b'{"truncated":"left out: the API refused the span as too large"}'
-_TOO_LARGE = 413
+_SPLITS = frozenset({SPLIT, SPLIT_BY_SIZE})
 _MAY_PASS = frozenset({408, 425})
-_REFUSED_WHOLE = frozenset({400, 422})
 
 
 class Hooks:
@@ -180,7 +182,7 @@ class Worker:
         self._alerted = False
         self._lost = 0
         self._telling = False
-        self._running_instances: dict[str, float] = {}
+        self.termination = TerminationWatch(identity, hooks.terminated)
 
     # -- from any thread ---------------------------------------------------------------------
 
@@ -338,7 +340,9 @@ class Worker:
         self._loop = loop
         self._client = PrefactorHttpClient(self._http, sdk_header=self._sdk_header)
         self._take_over()
-        poll = loop.create_task(self._poll())
+        poll = loop.create_task(
+            self.termination.poll(self._client, lambda: self._pace.failures > 0)
+        )
         try:
             while not self._finished():
                 try:
@@ -617,7 +621,7 @@ class Worker:
             self._give_turn()
             if self._identity.server_made:
                 self._note_assigned(events, outcomes)
-            self._heed_control(events, outcomes)
+            self.termination.heed(events, outcomes)
             verdicts = judge(events, outcomes)
         except Exception as error:  # noqa: BLE001  # sorted below; whatever it is, nothing is lost
             self._come_back(batch)
@@ -642,11 +646,7 @@ class Worker:
             self._due = now
         if settled.wrong_id:
             self._ids_refused()
-        for event in settled.delivered:
-            if event.kind == START_INSTANCE:
-                self._running_instances[event.instance] = now
-            elif event.kind == FINISH_INSTANCE:
-                self._running_instances.pop(event.instance, None)
+        self.termination.note(settled.delivered)
 
     def _enter(self, events: Sequence[Event], settled: Settled) -> None:
         """Enter what became of a request into the books."""
@@ -670,53 +670,50 @@ class Worker:
                     self._identity.assign(event.instance, event.id, assigned)
                     self.spool.assigned(event.instance, event.id, assigned)
 
-    def _heed_control(self, events: Sequence[Event], outcomes: "Mapping[str, BulkOutcome]") -> None:
-        if all(outcome.control is None for outcome in outcomes.values()):
-            return
-        for event in events:
-            outcome = outcomes.get(event.key)
-            control = outcome.control if outcome is not None else None
-            if isinstance(control, dict) and control.get("terminate") is True:
-                reason = control.get("reason")
-                self._hooks.terminated(event.instance, reason if isinstance(reason, str) else None)
-
     def _failed(self, batch: Batch, error: Exception) -> None:
-        """Decide what a request that failed as a whole means."""
+        """Deal with a request that failed as a whole."""
         events, now = batch.events, self._clock.monotonic()
         self.last_error = _describe(error)
-        status = getattr(error, "status_code", None)
-        if isinstance(error, PrefactorAuthError):
+        answer = error if isinstance(error, PrefactorApiError) else None
+        fate = judge_request(
+            answer.status_code if answer is not None else None,
+            refused_token=isinstance(error, PrefactorAuthError),
+            items=len(events),
+        )
+        if fate == AUTH:
             self._enter(events, self.lanes.fail(events, now, applied=False))
             self._suspend(now, self.last_error)
-        elif isinstance(error, PrefactorApiError) and (
-            status in _REFUSED_WHOLE or status == _TOO_LARGE
-        ):
-            self._refused_whole(batch, error, now)
+        elif fate == AGAIN or answer is None:
+            self._try_again(events, error, now)
         else:
-            blame = not self._pace.failures
-            applied = not was_never_sent(error)
-            self._enter(events, self.lanes.fail(events, now, applied=applied, blame=blame))
-            self._pace.failed(now, hint=getattr(error, "retry_after", None))
-            if self._stop_at is not None:
-                self._pace.hurry(now, within=_LAST_TRIES)
-            self._herald.trouble(now, self.last_error, suspended=False)
-            self._due = now
+            self._refused(batch, fate, answer, now)
 
-    def _refused_whole(self, batch: Batch, error: PrefactorApiError, now: float) -> None:
-        """Halve what was refused, until the culprit stands alone."""
+    def _try_again(self, events: Sequence[Event], error: Exception, now: float) -> None:
+        """Send *events* again after a wait."""
+        blame = not self._pace.failures
+        applied = not was_never_sent(error)
+        self._enter(events, self.lanes.fail(events, now, applied=applied, blame=blame))
+        self._pace.failed(now, hint=getattr(error, "retry_after", None))
+        if self._stop_at is not None:
+            self._pace.hurry(now, within=_LAST_TRIES)
+        self._herald.trouble(now, self.last_error or "", suspended=False)
+        self._due = now
+
+    def _refused(self, batch: Batch, fate: str, answer: PrefactorApiError, now: float) -> None:
+        """Find what the API objects to, and cut it to size or give it up."""
         events = batch.events
-        if len(events) > 1:
-            too_large = error.status_code == _TOO_LARGE
+        if fate in _SPLITS:
+            too_large = fate == SPLIT_BY_SIZE
             self._limits.refused(len(events), batch.size, too_large=too_large)
             settled = self.lanes.fail(events, now, applied=False)
-        elif error.status_code == _TOO_LARGE and events[0].judged < len(_SHRUNK):
-            self._limits.culprit_found()
-            shrink(events[0], _SHRUNK[events[0].judged])
-            settled = self.lanes.fail(events, now, applied=False)
         else:
             self._limits.culprit_found()
-            reason = "too_large" if error.status_code == _TOO_LARGE else error.code
-            settled = self.lanes.bury(events[0], reason, error.message, now)
+            if fate == DEAD:
+                settled = self.lanes.bury(events[0], answer.code, answer.message, now)
+            elif shrink(events[0]):
+                settled = self.lanes.fail(events, now, applied=False)
+            else:
+                settled = self.lanes.bury(events[0], fate, answer.message, now)
         self._enter(events, settled)
         self._due = now
 
@@ -781,26 +778,6 @@ class Worker:
         self._pace.failed(now, hint=getattr(error, "retry_after", None))
         self._herald.trouble(now, self.last_error, suspended=False)
 
-    # -- the slow path of termination signals ---------------------------------------------------
-
-    async def _poll(self) -> None:
-        """Ask now and then whether a run was terminated that has sent no span lately."""
-        while True:
-            await asyncio.sleep(_POLL_EVERY)
-            for instance in list(self._running_instances):
-                wire_id = self._identity.translate(instance, instance)
-                if wire_id is None or self._pace.failures:
-                    continue
-                try:
-                    answer = await self._connected().agent_instances.get(wire_id)
-                except PrefactorAuthError:
-                    return  # this token may not read; the answers to spans remain
-                except Exception:  # noqa: BLE001, S112  # the next round asks again
-                    continue
-                if answer.status == "terminated":
-                    self._running_instances.pop(instance, None)
-                    self._hooks.terminated(instance, answer.termination_reason)
-
     # -- the end -----------------------------------------------------------------------------
 
     async def _land_all(self) -> None:
@@ -840,8 +817,7 @@ class Worker:
         for event, dead, reason, message in entries:
             if dead and reason not in CONSEQUENCES:
                 self.last_error = f"{reason}: {message}"
-            if event.kind == FINISH_INSTANCE:
-                self._running_instances.pop(event.instance, None)
+            self.termination.over(event)
             self._report_loss(describe(event) | {"message": message}, event.parts, reason, message)
 
     def _report_loss(
@@ -857,19 +833,6 @@ class Worker:
                 self._herald.bug(self._clock.monotonic(), "on_drop_failed")
             finally:
                 self._telling = False
-
-
-def shrink(event: Event, limit: int) -> None:
-    """Cut the payloads of *event*, which the API refused as too large, to *limit* bytes each.
-
-    A limit of zero leaves a marker, so that the span keeps its place in the trace.
-    """
-    event.judged += 1
-    event.payload = trim(event.payload, limit) if limit else _LEFT_OUT
-    if event.result is not None:
-        event.result = trim(event.result, limit) if limit else None
-    event.measure()
-    restate_event(event)
 
 
 def _is_in_loop() -> bool:

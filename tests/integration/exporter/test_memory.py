@@ -95,7 +95,7 @@ def remembered(exporter):
         "ready lanes": len(lanes._ready),
         "delayed lanes": len(lanes._delayed),
         "ids": sum(map(len, lanes.identity._tables.values())) + len(lanes.identity._tables),
-        "running": len(worker._running_instances),
+        "running": len(worker.termination.running),
         "flying": len(worker._flying),
         "bytes": worker.held_bytes,
         "flushes": len(exporter._pipeline.ledger._flushes),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefactor_exporter._delivery import worker
+from prefactor_exporter._delivery import termination
 from tests.integration.exporter.conftest import until
 
 pytestmark = pytest.mark.slow
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("token", ["account", "deployment"])
 def test_an_idle_run_is_told_by_the_poll(server, make, monkeypatch, token):
     """No span is answered any more, so the signal can only come from asking for the run."""
-    monkeypatch.setattr(worker, "_POLL_EVERY", 0.05)
+    monkeypatch.setattr(termination, "_POLL_EVERY", 0.05)
     exporter = make() if token == "account" else make(token=server.deployment_token)
     told = []
     exporter.on_terminate(lambda instance, reason: told.append((instance, reason)))
@@ -27,7 +27,7 @@ def test_an_idle_run_is_told_by_the_poll(server, make, monkeypatch, token):
 
 def test_a_token_that_may_not_read_costs_nothing(server, make, monkeypatch):
     """The poll ends at the first refusal; delivery goes on and is not suspended."""
-    monkeypatch.setattr(worker, "_POLL_EVERY", 0.01)
+    monkeypatch.setattr(termination, "_POLL_EVERY", 0.01)
     server.switches = type(server.switches)(deployment_polling_allowed=False)
     exporter = make(token=server.deployment_token)
     with exporter.instance() as run:
