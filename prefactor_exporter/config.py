@@ -143,9 +143,8 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"overflow must be one of {', '.join(_POLICIES)}, got {self.overflow!r}"
             )
-        agent_id = self.agent.agent_id if self.agent is not None else None
-        if agent_id is not None and not agent_id:
-            raise ConfigError("agent.agent_id is empty; leave it out for a deployment token")
+        if self.agent is not None:
+            _check_agent(self.agent)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "ExporterConfig | None":
@@ -204,6 +203,15 @@ _COUNTS = (
     "max_spool_bytes",
 )
 _SECONDS = ("block_timeout", "linger", "max_retry_age", "shutdown_timeout", "spool_interval")
+
+
+def _check_agent(agent: AgentInfo) -> None:
+    for name in ("agent_id", "environment_id", "name", "version", "description"):
+        value = getattr(agent, name)
+        if value is not None and type(value) is not str:
+            raise ConfigError(f"agent.{name} must be a plain str, got {type(value).__name__}")
+    if agent.agent_id == "":
+        raise ConfigError("agent.agent_id is empty; leave it out for a deployment token")
 
 
 def _check_number(

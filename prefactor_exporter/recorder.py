@@ -28,7 +28,7 @@ from prefactor_exporter._core.events import (
     START_INSTANCE,
     Event,
 )
-from prefactor_exporter._core.ids import Mint, extract_partition, is_pfid, keystream
+from prefactor_exporter._core.ids import Mint, as_pfid, extract_partition, is_pfid, keystream
 from prefactor_exporter._core.snapshot import (
     ENCODE,
     FALLBACK,
@@ -56,6 +56,7 @@ Timestamp = datetime | int
 FinishStatus = str
 """``complete``, ``failed`` or ``cancelled``."""
 
+_COMPLETE: Final = "complete"
 _FINAL: Final = frozenset({"complete", "failed", "cancelled"})
 _MAX_REMEMBERED: Final = 10_000
 _SEED: Final = 32
@@ -190,10 +191,11 @@ class Recorder:
             parent = scope.span if scope is not None and scope.instance == instance_id else None
         else:
             parent = parent_span_id
-            known = parent is None or (type(parent) is str and parent in self._open)
-            if not known and not is_pfid(parent):
-                return self._reject(span_id, "parent_span_id", parent, _AN_ID)
-        if status != "complete":
+            if parent is not None and (type(parent) is not str or parent not in self._open):
+                parent = as_pfid(parent)
+                if parent is None:
+                    return self._reject(span_id, "parent_span_id", parent_span_id, _AN_ID)
+        if status is not _COMPLETE:  # others may be equal, and are looked at
             final = _final(status)
             if final is None:
                 return self._reject(span_id, "status", status, _A_FINAL_STATUS)
@@ -203,12 +205,16 @@ class Recorder:
             if name is None:
                 return self._reject(span_id, "schema_name", schema_name, _A_NAME)
             schema_name = name
-        if (
-            type(instance_id) is not str or instance_id not in self._known_instances
-        ) and not self._is_instance(instance_id):
-            return self._reject(span_id, "instance_id", instance_id, _AN_ID)
-        if given is not None and not is_pfid(given):
-            return self._reject(span_id, "span_id", given, _AN_ID)
+        if type(instance_id) is not str or instance_id not in self._known_instances:
+            instance = self._instance(instance_id)
+            if instance is None:
+                return self._reject(span_id, "instance_id", instance_id, _AN_ID)
+            instance_id = instance
+        if given is not None:
+            plain = as_pfid(given)
+            if plain is None:
+                return self._reject(span_id, "span_id", given, _AN_ID)
+            span_id = plain
         ended = now
         if finished_at is not None:
             read = nanoseconds(finished_at)
@@ -295,20 +301,25 @@ class Recorder:
             parent = scope.span if scope is not None and scope.instance == instance_id else None
         else:
             parent = parent_span_id
-            known = parent is None or (type(parent) is str and parent in self._open)
-            if not known and not is_pfid(parent):
-                return self._reject(span_id, "parent_span_id", parent, _AN_ID)
+            if parent is not None and (type(parent) is not str or parent not in self._open):
+                parent = as_pfid(parent)
+                if parent is None:
+                    return self._reject(span_id, "parent_span_id", parent_span_id, _AN_ID)
         if type(schema_name) is not str or schema_name not in self._names:
             name = self._name(schema_name)
             if name is None:
                 return self._reject(span_id, "schema_name", schema_name, _A_NAME)
             schema_name = name
-        if (
-            type(instance_id) is not str or instance_id not in self._known_instances
-        ) and not self._is_instance(instance_id):
-            return self._reject(span_id, "instance_id", instance_id, _AN_ID)
-        if given is not None and not is_pfid(given):
-            return self._reject(span_id, "span_id", given, _AN_ID)
+        if type(instance_id) is not str or instance_id not in self._known_instances:
+            instance = self._instance(instance_id)
+            if instance is None:
+                return self._reject(span_id, "instance_id", instance_id, _AN_ID)
+            instance_id = instance
+        if given is not None:
+            plain = as_pfid(given)
+            if plain is None:
+                return self._reject(span_id, "span_id", given, _AN_ID)
+            span_id = plain
         began = now
         if started_at is not None:
             read = nanoseconds(started_at)
@@ -345,7 +356,7 @@ class Recorder:
             self._admission.overflowed(event)
         return span_id
 
-    def finish_span(  # noqa: C901  # as above
+    def finish_span(  # noqa: C901, PLR0912  # as above
         self,
         span_id: str,
         *,
@@ -370,7 +381,7 @@ class Recorder:
         now = self._time_ns()
         if self._off:
             return
-        if status != "complete":
+        if status is not _COMPLETE:  # others may be equal, and are looked at
             final = _final(status)
             if final is None:
                 self._reject("", "status", status, _A_FINAL_STATUS)
@@ -392,8 +403,14 @@ class Recorder:
                 result, flags = slow_snapshot(result_payload)
                 flags = self._flag(flags, None)
             size += len(result)
+        if type(span_id) is not str:
+            plain = as_pfid(span_id)
+            if plain is None:
+                self._reject("", "span_id", span_id, _AN_ID)
+                return
+            span_id = plain
         # Whoever takes it out of the table ends it, so that it ends once.
-        begun = self._open.pop(span_id, None) if isinstance(span_id, str) else None
+        begun = self._open.pop(span_id, None)
         if begun is not None:
             instance, began = begun
             now = max(now, began)
@@ -448,25 +465,28 @@ class Recorder:
         config = self.config
         if config is None:
             return instance_id
-        if given is not None and not is_pfid(given):
-            return self._reject(instance_id, "instance_id", given, _AN_ID)
+        if given is not None:
+            plain = as_pfid(given)
+            if plain is None:
+                return self._reject(instance_id, "instance_id", given, _AN_ID)
+            instance_id = plain
         if purpose is not None and text(purpose) not in PURPOSES:
             return self._reject(instance_id, "purpose", purpose, "'live', 'smoke_test' or 'eval'")
-        for what, value in (
-            ("agent_id", agent_id),
-            ("environment_id", environment_id),
-            ("external_identifier", external_identifier),
-        ):
-            if value is not None and text(value) is None:
+        names = {
+            "agent_id": agent_id,
+            "environment_id": environment_id,
+            "external_identifier": external_identifier,
+        }
+        for what, value in names.items():
+            names[what] = text(value)
+            if value is not None and names[what] is None:
                 return self._reject(instance_id, what, value, _A_NAME)
         details = registration_details(
             config.agent,
             agent_version=agent_version,
             agent_schema_version=agent_schema_version,
-            agent_id=agent_id,
-            environment_id=environment_id,
-            external_identifier=external_identifier,
-            purpose=purpose,
+            **names,
+            purpose=text(purpose),
             update_current_version=update_current_version,
         )
         size = len(msgspec.json.encode(details)) + ENVELOPE
@@ -485,7 +505,7 @@ class Recorder:
         """
         event = self._instance_event(START_INSTANCE, instance_id, timestamp)
         if event is not None:
-            self._open_instances[instance_id] = event.at
+            self._open_instances[event.id] = event.at
             self._offer(event)
 
     def finish_instance(
@@ -515,8 +535,8 @@ class Recorder:
         event = self._instance_event(FINISH_INSTANCE, instance_id, timestamp)
         if event is not None:
             event.status = final
-            self._close_spans(instance_id)
-            event.at = max(event.at, self._open_instances.pop(instance_id, 0))
+            self._close_spans(event.id)
+            event.at = max(event.at, self._open_instances.pop(event.id, 0))
             self._offer(event)
 
     def record_quality(self, name: str, payload: object, *, instance_id: str | None = None) -> None:
@@ -557,7 +577,8 @@ class Recorder:
         now = self._time_ns()
         if self._off:
             return None
-        if not is_pfid(instance_id):
+        plain = as_pfid(instance_id)
+        if plain is None:
             self._reject("", "instance_id", instance_id, _AN_ID)
             return None
         if timestamp is not None:
@@ -566,7 +587,7 @@ class Recorder:
                 self._reject("", "timestamp", timestamp, _A_TIME)
                 return None
             now = read
-        return Event(kind, instance_id, instance_id, now)
+        return Event(kind, plain, plain, now)
 
     def _own_instance(self) -> str:
         """Return the process's own run; register and start it the first time."""
@@ -576,16 +597,20 @@ class Recorder:
             if self._own_pending is not None:
                 return self._own_pending  # a signal handler records while we are in here
             instance = self._own_pending = self._mint.mint(self._time_ns())
-            self.register_instance(instance_id=instance)
-            self.start_instance(instance)
-            self._own = instance
+            try:
+                self.register_instance(instance_id=instance)
+                self.start_instance(instance)
+                self._own = instance
+            finally:
+                self._own_pending = None
             return instance
 
     # -- stop signals ------------------------------------------------------------------------
 
     def terminated(self, instance_id: str) -> TerminationSignal | None:
         """Return the signal if an operator asked the run to stop, else None."""
-        return self._signals.get(instance_id) if isinstance(instance_id, str) else None
+        plain = instance_id if type(instance_id) is str else as_pfid(instance_id)
+        return self._signals.get(plain) if plain is not None else None
 
     def on_terminate(self, callback: Callable[[str, str | None], None]) -> None:
         """Have ``callback(instance_id, reason)`` called by the worker when a run should stop."""
@@ -758,15 +783,18 @@ class Recorder:
     def _raise(text: str) -> NoReturn:
         raise InvalidEventError(text)
 
-    def _is_instance(self, instance_id: object) -> bool:
-        """Return whether that is the id of a run; looking at its form is what takes time."""
-        if not is_pfid(instance_id):
-            return False
-        known = self._known_instances
-        if len(known) >= _MAX_REMEMBERED:
-            known.clear()
-        known.add(instance_id)
-        return True
+    def _instance(self, instance_id: object) -> str | None:
+        """Return the id of a run as a plain string, None if it is none.
+
+        Looking at its form is what takes time, so it is remembered.
+        """
+        plain = as_pfid(instance_id)
+        if plain is not None:
+            known = self._known_instances
+            if len(known) >= _MAX_REMEMBERED:
+                known.clear()
+            known.add(plain)
+        return plain
 
     def _name(self, name: object) -> str | None:
         """Return *name* as a plain string that can be sent, None if it is none; remember it."""
@@ -792,10 +820,10 @@ class Recorder:
                 "instance_id)",
             )
             return None
-        if not is_pfid(instance_id):
+        instance = as_pfid(instance_id)
+        if instance is None:
             self._reject("", "instance_id", instance_id, _AN_ID)
-            return None
-        return instance_id
+        return instance
 
     # -- the worker's side -------------------------------------------------------------------
 

@@ -146,6 +146,15 @@ def is_pfid(text: object) -> TypeGuard[str]:
     return isinstance(text, str) and _is_pfid(text) is not None
 
 
+def as_pfid(value: object) -> str | None:
+    """Return *value* as a plain string if it is a PFID as the API writes it, else None."""
+    if type(value) is not str:
+        if not isinstance(value, str):
+            return None
+        value = str.__str__(value)  # what a subclass adds to it is the application's
+    return value if _is_pfid(value) is not None else None
+
+
 def extract_partition(id: str) -> int:  # noqa: A002 (an id is what it is)
     """Return the partition within *id*.
 

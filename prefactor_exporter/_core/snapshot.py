@@ -13,18 +13,22 @@ and where even the call of a function counts, the same in place::
     except Exception:
         data, flags = slow_snapshot(payload)
 
-`ENCODE` deliberately has no ``enc_hook``. A hook runs Python in the middle of msgspec's loops,
-where another thread may get its turn and shorten the very list that is being encoded; msgspec then
-reads past its end and the process dies. Without a hook everything unknown raises at once, and
-`slow_snapshot` takes over with a walk of its own that copies each container in one step before it
-looks into it. For the same reason there is nothing to remember about a `Sensitive`: it is unknown
-to `ENCODE`, so it always comes to the walk, which notes it in a value of its own. Threads, signal
-handlers and finalizers therefore never share any state here.
+No Python may run in the middle of msgspec's loops: another thread would get its turn there and
+might shorten the very list that is being encoded; msgspec then reads past its end and the process
+dies. So `ENCODE` has no ``enc_hook``: what is unknown raises at once. What is known and may run
+Python all the same (the time zone of a datetime, a property of a dataclass) is refused while there
+are threads that could do harm, by `marshal`, which takes nothing but plain values and runs nothing.
+`slow_snapshot` then takes over with a walk of its own that copies each container in one step before
+it looks into it. For the same reason there is nothing to remember about a `Sensitive`: it is
+unknown to `ENCODE`, so it always comes to the walk, which notes it in a value of its own. Threads,
+signal handlers and finalizers therefore never share any state here.
 
 What comes out is always a JSON object in strict UTF-8, and nothing but `KeyboardInterrupt` and
 `SystemExit` ever comes out as an exception.
 """
 
+import _thread
+import marshal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -50,31 +54,45 @@ SENSITIVE: Final = 2
 
 _BUFFER: Final = 4 * 1024
 _LARGEST_BUFFER: Final = 256 * 1024
+_harmless: Final = [0]  # threads that change nobody's payload
+
+
+def note_own_thread(change: int) -> None:
+    """Note that a thread of this package begins (1) or ends (-1): it does no harm to payloads."""
+    _harmless[0] += change
+
+
+def forget_threads() -> None:
+    """Note that this thread is the only one, as in a forked child, whatever is counted there."""
+    _harmless[0] = _thread._count()  # noqa: SLF001  # the public one takes a lock
 
 
 def _encoder() -> Callable[[object], bytes]:
     """Return `ENCODE`.
 
     ``encode`` of msgspec leaves up to half of the memory it took beyond the end of its answer.
-    Through a buffer the answer is exactly as large as it is long, and as fast. Whoever encodes
-    takes a buffer out of the pool meanwhile, which is atomic: other threads, signal handlers and
-    finalizers take another one.
+    Through a buffer the answer is exactly as large as it is long. Whoever encodes takes a buffer
+    out of the pool meanwhile, which is atomic: other threads, signal handlers and finalizers take
+    another one.
     """
     encode_into = msgspec.json.Encoder().encode_into
+    refuse_all_but_plain: Callable[[Any], bytes] = marshal.dumps
+    count_threads = _thread._count  # noqa: SLF001  # as above
     spare: deque[bytearray] = deque()
     take, give_back = spare.pop, spare.append
 
     def encode(value: object) -> bytes:
+        if count_threads() > _harmless[0]:
+            refuse_all_but_plain(value)
         try:
             buffer = take()
         except IndexError:
             buffer = bytearray(_BUFFER)
-        try:
-            encode_into(value, buffer)
-            return bytes(buffer)
-        finally:
-            if len(buffer) <= _LARGEST_BUFFER:
-                give_back(buffer)
+        encode_into(value, buffer)
+        data = bytes(buffer)
+        if len(data) < _LARGEST_BUFFER:
+            give_back(buffer)
+        return data
 
     return encode
 

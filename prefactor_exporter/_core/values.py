@@ -19,30 +19,38 @@ def nanoseconds(value: object) -> int | None:
     """
     if type(value) is int:
         return value if 0 <= value <= _LAST_NS else None
-    if isinstance(value, datetime) and value.utcoffset() is not None:
+    if not isinstance(value, datetime):
+        return None
+    try:
         delta = value - _EPOCH
-        ns = (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1_000
-        return ns if ns >= 0 else None
-    return None
+    except Exception:  # noqa: BLE001  # it is naive, or its time zone is code that fails
+        return None
+    ns = (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1_000
+    return ns if ns >= 0 else None
 
 
 def shown(value: object) -> str:
     """Return *value* for a message: simple values as they are, of others only the type."""
-    if value is None or isinstance(value, str | int | float | datetime):
-        text = repr(value)
-        return text if len(text) <= _ENOUGH else f"{text[: _ENOUGH - 3]}..."
-    return f"a value of type {type(value).__name__}"
+    try:
+        if value is None or isinstance(value, str | int | float | datetime):
+            text = repr(value)
+            return text if len(text) <= _ENOUGH else f"{text[: _ENOUGH - 3]}..."
+        return f"a value of type {type(value).__name__}"
+    except Exception:  # noqa: BLE001  # its text is code of the application
+        return "a value that cannot be shown"
 
 
 def text(value: object) -> str | None:
-    """Return *value* as a plain string; None if it is none, is empty, or cannot be sent.
+    """Return *value* as a plain string; None if it is no string, is empty, or cannot be sent.
 
     What cannot be sent is half a surrogate pair: it has no UTF-8 form. Members of string
     enumerations become their value.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         return None
-    plain = str.__str__(value)
+    plain = str.__str__(value)  # what a subclass adds to it is the application's
+    if not plain:
+        return None
     try:
         plain.encode()
     except UnicodeEncodeError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final, Protocol
 
+from prefactor_exporter._core.snapshot import forget_threads
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import SystemClock
 
@@ -72,6 +73,7 @@ def _after_fork() -> None:
     global _impatient  # noqa: PLW0603  # a child has a life of its own
     _impatient = False
     no_fork.release()
+    forget_threads()
     for guarded in list(_alive):
         guarded.restart_in_child()
         _tell_children(guarded)

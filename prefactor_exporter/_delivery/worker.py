@@ -42,6 +42,7 @@ from prefactor_exporter._core.settlement import (
     judge,
     judge_request,
 )
+from prefactor_exporter._core.snapshot import note_own_thread
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.herald import SUSPENDED, Herald
@@ -226,7 +227,9 @@ class Worker:
 
     def start(self) -> bool:
         """Start the thread; return False if the interpreter does not allow that any more."""
-        thread = threading.Thread(target=self._run, name="prefactor-exporter", daemon=True)
+        thread = threading.Thread(
+            target=self._run_as_thread, name="prefactor-exporter", daemon=True
+        )
         self._thread = thread
         # A signal handler that strikes before the thread runs must not start a second one.
         self._starting = True
@@ -307,6 +310,13 @@ class Worker:
                 self._clock.pause(_REST_AFTER_DEATH)
         finally:
             self._ident = None
+
+    def _run_as_thread(self) -> None:
+        note_own_thread(1)
+        try:
+            self._run()
+        finally:
+            note_own_thread(-1)
 
     def _run_once(self) -> bool:
         """Work until the end, or until a bug; return whether it was the end."""

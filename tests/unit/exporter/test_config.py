@@ -61,6 +61,12 @@ def test_an_address_that_no_request_can_go_to_is_refused(url):
         from_env(PREFACTOR_API_URL=url)
 
 
+@pytest.mark.parametrize("name", ["agent_id", "environment_id", "name", "version", "description"])
+def test_what_the_agent_is_called_is_plain_text(name):
+    with pytest.raises(ConfigError, match=rf"agent\.{name} must be a plain str, got int"):
+        ExporterConfig(http=HTTP, agent=AgentInfo(**{name: 7}))
+
+
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "10", None, True])
 def test_a_count_is_a_whole_number_of_at_least_one(name, bad):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 import pytest
 
@@ -14,6 +14,7 @@ from prefactor_exporter import (
     InvalidEventError,
     TerminationSignal,
 )
+from prefactor_exporter.testing import InMemoryExporter
 
 NOWHERE = HttpClientConfig("http://127.0.0.1:1", "token")
 AN_ID = "0" * 32
@@ -21,6 +22,31 @@ AN_ID = "0" * 32
 
 def make(**settings):
     return Exporter(ExporterConfig(http=NOWHERE, flush_at_exit=False, **settings))
+
+
+class Hostile(str):
+    """Everything of it that may be asked fails."""
+
+    __slots__ = ()
+
+    def fail(self, *args):
+        raise RuntimeError("the application's own")
+
+    __repr__ = __str__ = __eq__ = __ne__ = __hash__ = __len__ = __bool__ = __format__ = fail
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, moment):
+        raise RuntimeError("the application's own")
+
+
+class Name(str):
+    """A string of the application's own kind, as libraries for markup and arrays have them."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise RuntimeError("the application's own")
 
 
 ILLEGAL = {
@@ -51,7 +77,9 @@ ILLEGAL = {
 
 @pytest.mark.parametrize("what", ILLEGAL)
 @pytest.mark.parametrize(
-    "bad", [[], object(), "\ud800"], ids=["unhashable", "unknown", "no-unicode"]
+    "bad",
+    [[], object(), "\ud800", datetime(2026, 1, 1, tzinfo=Nowhere())],
+    ids=["unhashable", "unknown", "no-unicode", "a time without a zone"],
 )
 def test_an_illegal_value_is_dropped_and_counted_and_never_raises(what, bad):
     exporter = make(linger=60.0)
@@ -64,7 +92,9 @@ def test_an_illegal_value_is_dropped_and_counted_and_never_raises(what, bad):
 
 @pytest.mark.parametrize("what", ILLEGAL)
 @pytest.mark.parametrize(
-    "bad", [[], object(), "\ud800"], ids=["unhashable", "unknown", "no-unicode"]
+    "bad",
+    [[], object(), "\ud800", datetime(2026, 1, 1, tzinfo=Nowhere())],
+    ids=["unhashable", "unknown", "no-unicode", "a time without a zone"],
 )
 def test_an_illegal_value_raises_in_strict_mode(what, bad):
     exporter = make(strict=True)
@@ -79,6 +109,37 @@ def test_what_is_no_point_in_time_is_refused(moment):
     with pytest.raises(ValueError, match="started_at"):
         exporter.record_span("a", started_at=moment)
     exporter.shutdown(0)
+
+
+@pytest.mark.parametrize("what", ILLEGAL)
+def test_a_value_that_resists_every_question_never_raises(what):
+    """Whether it is legal or not is found out without asking it."""
+    exporter = make(linger=60.0)
+    ILLEGAL[what](exporter, Hostile("x"))
+    stats = exporter.stats()
+    exporter.shutdown(0)
+
+    assert stats.recorded >= 1
+    assert stats.dropped_reasons in ({"invalid": 1}, {})
+
+
+def test_strings_of_another_kind_are_taken_for_what_they_say():
+    exporter = InMemoryExporter()
+    run = exporter.register_instance(
+        agent_id=Name("agent"), external_identifier=Name("job"), instance_id=Name(AN_ID)
+    )
+    exporter.start_instance(Name(AN_ID))
+    span = exporter.start_span(Name("a"), instance_id=Name(AN_ID))
+    exporter.record_span("b", instance_id=AN_ID, parent_span_id=Name(span))
+    exporter.finish_span(Name(span), status=Name("failed"))
+    exporter.finish_instance(Name(AN_ID), status=Name("cancelled"))
+
+    assert (run, type(run)) == (AN_ID, str)
+    assert exporter.spans.tree(payloads=False) == "a failed\n  b complete"
+    assert [(r.id, r.agent_id, r.external_identifier, r.status) for r in exporter.runs] == [
+        (AN_ID, "agent", "job", "cancelled")
+    ]
+    assert exporter.terminated(Name(AN_ID)) is None
 
 
 def test_the_same_mistake_is_logged_once(caplog):

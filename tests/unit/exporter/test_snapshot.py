@@ -5,11 +5,13 @@ import dataclasses
 import enum
 import json
 import pathlib
+import subprocess
+import sys
 import threading
 import types
 import uuid
-from collections import OrderedDict, UserDict, deque
-from datetime import UTC, date, datetime, timedelta
+from collections import OrderedDict, UserDict, defaultdict, deque
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -331,6 +333,86 @@ def test_a_list_that_shrinks_while_it_is_read_harms_nobody():
     assert strict(data)["victim"][:3] == ["gone", ["0"], ["1"]]
 
 
+SABOTAGE = """
+import dataclasses, datetime, os, threading
+from prefactor_exporter._core.snapshot import forget_threads, snapshot
+
+victim = []
+
+class Zone(datetime.tzinfo):
+    def utcoffset(self, moment):
+        victim.clear()  # as another thread might, which gets its turn here
+        return datetime.timedelta()
+    def dst(self, moment):
+        return None
+
+class Property:
+    @property
+    def n(self):
+        victim.clear()
+        return 1
+    @n.setter
+    def n(self, value):
+        pass
+
+@dataclasses.dataclass
+class Row(Property):
+    n: int = 0
+
+WHAT
+victim += [saboteur, *([str(n)] for n in range(20_000))]
+data, _ = snapshot({"victim": victim})
+assert data.count(b"[") == 20_001, data[:100]
+"""
+THREAD = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saboteur", ["datetime.datetime(2026, 1, 1, tzinfo=Zone())", "Row()"])
+@pytest.mark.parametrize(
+    "threads",
+    [THREAD, f"{THREAD}\nif os.fork(): os._exit(os.wait()[1])\nforget_threads()\n{THREAD}"],
+)
+def test_python_that_runs_inside_a_payload_finds_a_copy(saboteur, threads):
+    """The list that is being encoded is shortened meanwhile; also in a forked child."""
+    code = SABOTAGE.replace("WHAT", f"{threads}\nsaboteur = {saboteur}")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC),
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=-3, minutes=30))),
+        datetime(2026, 1, 2),  # noqa: DTZ001  # naive on purpose
+        date(2026, 1, 2),
+        time(3, 4, 5, 6),
+        timedelta(days=1, microseconds=5),
+        Decimal("1.50"),
+        uuid.UUID(int=7),
+        Colour.RED,
+        (1, "two", None),
+        {1},
+        b"bytes",
+        float("nan"),
+        2**63,
+        {7: "one", 2.5: "more"},
+        defaultdict(int, a=1),
+    ],
+)
+def test_what_threads_make_necessary_changes_nothing(value):
+    """With other threads about, values take the way that is slower and reads the same."""
+    assert slow_snapshot({"value": value}) == (msgspec.json.encode({"value": value}), 0)
+
+
 @pytest.mark.slow
 def test_payloads_changed_by_other_threads_never_fail():
     """While threads grow and shrink a payload, each snapshot is sound."""
@@ -478,7 +560,7 @@ def test_trimming_cuts_the_longest_strings_and_says_so():
 
 def test_trimming_cuts_lists_and_objects_when_strings_are_not_enough():
     """A long list of numbers keeps its head and says how many are missing."""
-    trimmed = trim(msgspec.json.encode({"name": "n", "numbers": list(range(100_000))}), 1_000)
+    trimmed = trim(msgspec.json.encode({"name": "n", "numbers": list(range(20_000))}), 1_000)
     decoded = strict(trimmed)
 
     assert decoded["name"] == "n"
