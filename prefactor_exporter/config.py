@@ -80,8 +80,8 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
         flush_on_signals: Signals that deliver first when the process dies of them; a handler of
             the application is never replaced.
         redact: What is removed from payloads before they leave; None switches it off.
-        close_open: Whether spans begun here and still open at an orderly end are finished as
-            ``cancelled``.
+        close_open: Whether spans and runs begun here and still open at an orderly end are finished
+            as ``cancelled``; runs as ``failed`` if an exception ends the process.
         on_drop: Called from the worker with the event's description and the reason; None for
             nobody.
     """

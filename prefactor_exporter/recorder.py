@@ -697,6 +697,11 @@ class Recorder:
             self._close_spans(None)
             if self._own is not None and self._own in self._open_instances:
                 self.finish_instance(self._own, status=status)
+            if self.config is not None and self.config.close_open:
+                for instance_id in list(self._open_instances):
+                    self.finish_instance(
+                        instance_id, status="cancelled" if status == "complete" else status
+                    )
 
     def _close_spans(self, instance_id: str | None) -> None:
         """Finish the open spans of a run, or of all runs, as cancelled."""

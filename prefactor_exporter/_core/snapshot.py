@@ -40,7 +40,7 @@ from itertools import islice
 from pathlib import PurePath
 from re import Pattern
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
@@ -76,7 +76,7 @@ def _encoder() -> Callable[[object], bytes]:
     another one.
     """
     encode_into = msgspec.json.Encoder().encode_into
-    refuse_all_but_plain: Callable[[Any], bytes] = marshal.dumps
+    refuse_all_but_plain = cast("Callable[[object], bytes]", marshal.dumps)
     count_threads = _thread._count  # noqa: SLF001  # as above
     spare: deque[bytearray] = deque()
     take, give_back = spare.pop, spare.append

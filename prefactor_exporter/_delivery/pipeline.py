@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
+import msgspec
+
 from prefactor_exporter._core.events import Event
 from prefactor_exporter._core.identity import Identity
 from prefactor_exporter._core.ids import partition_text
@@ -166,7 +168,8 @@ class Pipeline:
 
     def _report(self) -> FlushReport:
         self._sweep()
-        return self.ledger.close_flush(self.ledger.open_flush())
+        report = self.ledger.close_flush(self.ledger.open_flush())
+        return msgspec.structs.replace(report, timed_out=report.timed_out or self.worker.gave_up)
 
     def set_token(self, token: str) -> None:
         """Use another token, from the next request on, which leaves at once."""

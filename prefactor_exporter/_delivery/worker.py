@@ -127,6 +127,7 @@ class Worker:
         requests: Bulk requests sent.
         retries: Those that repeated an event.
         last_error: The latest problem in words.
+        gave_up: Whether it ended with events that were neither delivered nor saved.
         lanes: What waits to be sent.
         spool: What of it is on disk.
     """
@@ -146,6 +147,7 @@ class Worker:
         self.requests = 0
         self.retries = 0
         self.last_error: str | None = None
+        self.gave_up = False
         self._config = config
         self._http = http
         self._sdk_header = sdk_header
@@ -383,7 +385,9 @@ class Worker:
         drained = self.spool.empty and not (
             self._flying or self._queue.items or self.lanes.waiting_items
         )
-        return drained or self._clock.monotonic() >= self._stop_at
+        # Nothing may be sent before the time is up: the API asked for a wait, or for another token.
+        vain = self._hurried and not self._flying and self._pace.ready_at > self._stop_at
+        return drained or vain or self._clock.monotonic() >= self._stop_at
 
     def _intake(self) -> None:
         """Sort what was recorded into lanes, and publish how much more may come."""
@@ -815,6 +819,7 @@ class Worker:
         while self._take(_CHUNK):
             pass
         left = self.spool.close(self.lanes.abandon())
+        self.gave_up = self.gave_up or bool(left)
         self._bury([_given_up(event) for event in left])
         self._herald.summarise(self._clock.monotonic())
 

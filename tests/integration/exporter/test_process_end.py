@@ -135,6 +135,36 @@ def test_sigterm_delivers_and_the_process_dies_of_it(server, child):
     assert server.spans()[-1]["status"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("how", "status", "end"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, "cancelled"),
+        ("sys.exit(0)", 0, "cancelled"),
+        ("raise RuntimeError", 1, "failed"),
+    ],
+)
+def test_runs_that_are_still_open_are_ended(server, child, how, status, end):
+    """Nobody else will: one begun by hand, and one whose block another thread is in."""
+    ended, *_ = child(
+        f"""
+        exporter = Exporter(config())
+        exporter.start_instance(exporter.register_instance())
+        inside = threading.Event()
+        def agent():
+            with exporter.instance() as run, run.span("a", {{"n": 1}}):
+                inside.set()
+                threading.Event().wait()
+        threading.Thread(target=agent, daemon=True).start()
+        inside.wait()
+        {how}
+        """
+    ).end()
+
+    assert ended == status
+    assert [instance["status"] for instance in server.instances()] == [end, end]
+    assert [span["status"] for span in server.spans()] == ["cancelled"]
+
+
 def test_sigterm_while_recording_delivers_what_was_recorded(server, child):
     """The signal strikes anywhere in a record call, and nothing waits for itself."""
     running = child(

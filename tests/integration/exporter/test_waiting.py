@@ -208,11 +208,26 @@ def test_a_shutdown_ends_in_the_middle_of_any_wait(server, make, rule):
     second = make()
     second.record_span("a", {"n": 2})
 
-    assert not report and report.pending == 0 and report.dropped == 4
+    assert not report and report.pending == 0 and report.dropped == 4 and report.timed_out
     assert stats.dropped_reasons == {"shutdown": 4}
     assert stats.state == "closed"
     assert second.flush(25)
     assert names(server) == [2]
+
+
+@pytest.mark.parametrize("rule", ["status=429 retry_after=300", "status=503 retry_after=200"])
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_shutdown_does_not_wait_for_what_the_api_forbids(server, make, tmp_path, rule, spooled):
+    """No request is allowed before the deadline, however far away that is; a spool keeps all."""
+    server.faults.add(rule)
+    exporter = make(**{"spool_dir": tmp_path / "spool"} if spooled else {})
+    exporter.record_span("a", {"n": 1})
+    until(lambda: exporter.stats().last_error, "the first answer")
+    exporter.shutdown(150)
+    stats = exporter.stats()
+
+    assert (stats.spooled, stats.dropped) == ((4, 0) if spooled else (0, 4))
+    assert server.faults.hits == 1
 
 
 def test_a_shutdown_without_time_ends_at_once(server, make):
