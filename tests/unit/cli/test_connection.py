@@ -56,8 +56,10 @@ def test_a_token_alone_goes_to_prefactor():
         ),
         (
             ssl.SSLError(1, "wrong version number"),
-            f"no connection to {URL}: no encrypted connection: wrong version number: "
-            + "check the port, and whether the address begins with http:// or https://",
+            (
+                f"no connection to {URL}: no encrypted connection: wrong version number: "
+                "check the port, and whether the address begins with http:// or https://"
+            ),
         ),
     ],
 )
