@@ -61,9 +61,10 @@ def _typed(value: Any) -> str:
         inside = ", ".join(getattr(item, "name", repr(item)) for item in value)
         return f"`({inside},)`" if len(value) == 1 else f"`({inside})`"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << 10:
-        for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
             if value % size == 0:
                 return f"{value // size} {unit}"
+        return f"`{value:_}`"
     return f"`{value!r}`"
 
 
