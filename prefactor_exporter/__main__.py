@@ -17,7 +17,7 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
         sys.stderr.write(
-            "the command line needs its extra: pip install 'prefactor-exporter[cli]'\n"
+            "error: the command line needs its extra: pip install 'prefactor-exporter[cli]'\n"
         )
         sys.exit(2)
     for stream in (sys.stdout, sys.stderr):

@@ -60,11 +60,10 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
         linger: Longest time an event waits for company, in seconds; 0 sends at once.
         max_in_flight: Most requests in flight at a time, each for other runs.
         max_payload_bytes: Most bytes of one payload; beyond it the longest strings are cut.
-        max_attempts: How often an item is tried that the API answers, by itself, with an error
-            that may pass.
+        max_attempts: How often an item is tried while the API answers, but with an error for this
+            item that may pass. Tries that got no answer, as in an outage, do not count.
         max_retry_age: How long an event is retried through an outage, in seconds since it was
-            first tried; older ones are given up as ``expired``. With a ``spool_dir`` there is no
-            such limit.
+            first tried; then it is given up as ``expired``. Does not hold with a ``spool_dir``.
         spool_dir: Directory that keeps events across the death of the process, and those that find
             no room in memory; made if need be. Processes that record for the same agent at the
             same address may share it. None keeps events in memory only.

@@ -103,7 +103,15 @@ class Exporter(Recorder):
     def trace(self, schema_name: str) -> Callable[[Function], Function]:
         """Return a decorator that records each call of a function as a span.
 
-        Works on functions, coroutine functions, generators and async generators.
+        The payload is **every argument of the call**, by name: not the defaults of those left
+        out, and not ``self`` or ``cls``. The result is what the function returns, under
+        ``result``; of a generator it is what that returns, never what it yields. An exception
+        makes the span ``failed``. All of it is redacted as any payload is, and no more: where an
+        argument must not leave the process, make the span by hand.
+
+        Works on functions, coroutine functions, generators and async generators. The span of a
+        generator is the current one only while the generator itself runs, not in the code that
+        consumes it.
         """
         return traced(lambda payload: self.span(schema_name, payload))
 

@@ -15,7 +15,7 @@ from prefactor_http._version import PACKAGE_NAME, PACKAGE_VERSION
 __all__ = ["PURPOSES", "SDK_HEADER", "registration_details"]
 
 SDK_HEADER: Final = f"prefactor-exporter@{PACKAGE_VERSION} {PACKAGE_NAME}@{PACKAGE_VERSION}"
-"""Packages that a request went through, outermost first (contract section 1.2)."""
+"""Packages that a request went through, outermost first (docs/wire.md, Requests)."""
 PURPOSES: Final = frozenset({"live", "smoke_test", "eval"})
 
 _decode = msgspec.json.Decoder().decode
@@ -32,7 +32,7 @@ def registration_details(
     purpose: str | None,
     update_current_version: bool,
 ) -> dict[str, Any]:
-    """Return the fields of a registration (contract section 2.1), as plain JSON data of our own.
+    """Return the fields of a registration (docs/wire.md, Items) as plain JSON data of our own.
 
     Arguments as for ``Recorder.register_instance``; *agent* fills in what is None.
     """

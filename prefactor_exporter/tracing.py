@@ -138,7 +138,12 @@ class Span(_Context):
 
     @contextmanager
     def stepwise(self) -> Generator[Self]:
-        """Begin and end the span without making it the current one; see :meth:`current`."""
+        """Begin and end the span without making it the current one.
+
+        For generators that hand out what arrives piece by piece, such as a streamed answer: the
+        code that consumes them runs between the pieces, and its spans are no children of this
+        one. Everybody else uses the span itself with ``with``.
+        """
         self._begin()
         try:
             yield self
@@ -150,7 +155,10 @@ class Span(_Context):
 
     @contextmanager
     def current(self) -> Generator[None]:
-        """Make the span the current one for a while."""
+        """Make the span the current one for a while.
+
+        Needed inside :meth:`stepwise` only, around each step that may record spans of its own.
+        """
         if self._scope is None:
             yield
             return
@@ -241,7 +249,10 @@ class Run(_Context):
         )
 
     def trace(self, schema_name: str) -> Callable[[Function], Function]:
-        """Return a decorator that records each call of a function as a span of this run."""
+        """Return a decorator that records each call of a function as a span of this run.
+
+        What it records is what :meth:`Exporter.trace` does.
+        """
         return traced(lambda payload: self.span(schema_name, payload))
 
     def record_quality(self, name: str, payload: object) -> None:

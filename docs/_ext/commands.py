@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from prefactor_exporter import cli
+from prefactor_exporter.cli.usage import default_of, usage_of, written
 
 
 def find(words: list[str]) -> Any:
@@ -38,43 +39,15 @@ def leaves(group: Any, *words: str) -> Iterator[tuple[str, ...]]:
 def lines(words: list[str]) -> Iterator[str]:
     """Yield the description of a command as Markdown."""
     command = find(words)
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option"]
-    usage = ["prefactor-exporter", *words]
-    usage += ["[OPTIONS]"] if options else []
-    usage += [_shape(argument) for argument in arguments]
-    yield from ("```sh", " ".join(usage), "```", "")
+    yield from ("```sh", usage_of(command, " ".join(("prefactor-exporter", *words))), "```", "")
     yield from (inspect.cleandoc(command.help or ""), "")
-    yield from ("| Argument or option | Default | Variable | Meaning |", "|---|---|---|---|")
-    for parameter in arguments + options:
-        default = _default(parameter)
-        variable = f"`{parameter.envvar}`" if parameter.envvar else ""
+    yield from ("| Argument or option | Default | Meaning |", "|---|---|---|")
+    for parameter in sorted(command.params, key=lambda p: p.param_type_name):
+        name = f"`{written(parameter)}`"
+        variable = f"<br>`{parameter.envvar}`" if parameter.envvar else ""
         meaning = (parameter.help or "").replace("|", r"\|")
-        yield f"| `{_written(parameter)}` | {default} | {variable} | {meaning} |"
+        yield f"| {name}{variable} | {default_of(parameter)} | {meaning} |"
     yield from ("", inspect.cleandoc(command.epilog or ""), "")
-
-
-def _shape(argument: Any) -> str:
-    name = argument.metavar or argument.name.upper()
-    return name if argument.required else f"[{name}]"
-
-
-def _written(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return str(parameter.metavar or parameter.name.upper())
-    names = ", ".join(parameter.opts)
-    if parameter.is_flag:
-        return names
-    return f"{names} {parameter.metavar or parameter.name.upper()}"
-
-
-def _default(parameter: Any) -> str:
-    if isinstance(parameter.show_default, str):
-        return str(parameter.show_default)
-    value = parameter.default
-    if not parameter.show_default or value in {None, False} or callable(value):
-        return "required" if parameter.required else ""
-    return f"`{value}`"
 
 
 class Command(SphinxDirective):

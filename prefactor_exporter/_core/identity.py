@@ -3,7 +3,7 @@
 Ids are minted on this side and carry the account's partition. Until that is known they carry a
 provisional one, which is replaced when an item is composed. An API that refuses ids made by
 clients assigns its own; then this module remembers which of ours became which of theirs, and
-nothing that refers to an id goes out before the id is known (contract sections 6.3 and 6.4).
+nothing that refers to an id goes out before the id is known (docs/wire.md, Ids).
 """
 
 from collections import deque

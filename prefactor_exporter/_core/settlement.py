@@ -1,4 +1,4 @@
-"""Decide what the API's answer means for each item of a batch (contract section 3.5). Pure."""
+"""Decide what an answer means for each item (docs/wire.md, What an answer means). Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -145,7 +145,7 @@ def _judge_error(event: Event, outcome: Outcome) -> Verdict:
     if event.kind in CREATES and _names_id(outcome):
         return Verdict(WRONG_ID, code, message)
     if code != "not_found" and event.status == "cancelled":
-        # Whether a running span may be cancelled is disputed (contract 5.4); "failed" always may.
+        # Whether what runs may be cancelled is disputed (docs/wire.md, Cancelling); fail it may.
         # If it was already over, the restated finish is answered by invalid_action once more.
         return Verdict(RESTATE, code, message)
     if code == "invalid_action" and (

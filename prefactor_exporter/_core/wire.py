@@ -1,7 +1,7 @@
 """Compose bulk items: the one table of what each kind of event looks like on the wire.
 
-Field names and their place (flat or under ``details``) are those of contract section 2; a field put
-in the wrong place is dropped by the API without a word, so nothing else may build items.
+Field names and their place (flat or under ``details``) are those of docs/wire.md, Items; a field
+put in the wrong place is dropped by the API without a word, so nothing else may build items.
 """
 
 from datetime import UTC, datetime

@@ -763,7 +763,7 @@ class Worker:
         )
 
     async def _discover(self) -> None:
-        """Ask the API for the account's partition (contract section 6.3)."""
+        """Ask the API for the account's partition (docs/wire.md, Ids)."""
         try:
             answer = await self._connected().pfids.generate(count=1)
             partition = extract_partition(answer.pfids[0])

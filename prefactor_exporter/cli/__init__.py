@@ -13,13 +13,14 @@ from prefactor_exporter.cli.replay import replay
 from prefactor_exporter.cli.serve import serve
 from prefactor_exporter.cli.show import show
 from prefactor_exporter.cli.tail import tail
+from prefactor_exporter.cli.usage import Command, Group
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="prefactor-exporter",
+    cls=Group,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=statuses("all is well", "the command could not do all it was asked"),
@@ -53,15 +54,18 @@ _CARE = "Look after delivery"
 _UNANSWERED = "there is no such run, or the API does not answer"
 
 app.command(
+    cls=Command,
     rich_help_panel=_TRY,
     epilog=statuses("every span arrived in its place", "something is missing or wrong"),
 )(demo)
 app.command(
+    cls=Command,
     rich_help_panel=_TRY,
-    epilog="Exit status: **0** it was told to stop, **1** it cannot listen or open its database, "
-    "**2** wrong usage.",
+    epilog="Exit status: **0** it was told to stop, **1** it cannot listen, "
+    "**2** wrong usage or a file that is no database of its own.",
 )(serve)
 app.command(
+    cls=Command,
     rich_help_panel=_TRY,
     epilog=statuses(
         "all of it is delivered",
@@ -69,7 +73,11 @@ app.command(
         "wrong usage or a file that is no recording",
     ),
 )(replay)
-app.command(rich_help_panel=_LOOK, epilog=statuses("shown", _UNANSWERED))(show)
-app.command(rich_help_panel=_LOOK, epilog=statuses("the run has ended", _UNANSWERED))(tail)
-app.command(rich_help_panel=_CARE, epilog=statuses("all is well", "something is not"))(doctor)
+app.command(cls=Command, rich_help_panel=_LOOK, epilog=statuses("shown", _UNANSWERED))(show)
+app.command(cls=Command, rich_help_panel=_LOOK, epilog=statuses("the run has ended", _UNANSWERED))(
+    tail
+)
+app.command(cls=Command, rich_help_panel=_CARE, epilog=statuses("all is well", "something is not"))(
+    doctor
+)
 app.add_typer(spool.app, name="spool", rich_help_panel=_CARE)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -21,7 +22,13 @@ import msgspec
 from prefactor_exporter import AgentInfo, ExporterConfig
 from prefactor_exporter._core.ids import extract_partition, is_pfid
 from prefactor_exporter._delivery.inspection import survey
-from prefactor_exporter.cli.connection import address_problem, explained, is_local, token_problem
+from prefactor_exporter.cli.connection import (
+    address_problem,
+    explained,
+    is_local,
+    tls_trouble,
+    token_problem,
+)
 from prefactor_exporter.cli.outline import duration
 from prefactor_http.client import PrefactorHttpClient
 from prefactor_http.config import HttpClientConfig
@@ -41,6 +48,7 @@ _REDIRECTS: Final = range(300, 400)
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY")
 _PREFIX: Final = "PREFACTOR_EXPORTER_"
 _MICROSECOND: Final = 1e6
+_SHORTEST_TOKEN: Final = 8
 
 T = TypeVar("T")
 
@@ -254,16 +262,8 @@ def _ask(parts: SplitResult) -> _Probe:
 def _what_failed(error: Exception) -> tuple[str, str]:
     """Return what went wrong with a connection, and what to do."""
     match error:
-        case ssl.SSLCertVerificationError():
-            return (
-                f"the certificate is not trusted: {error.verify_message}",
-                "if a proxy inspects the traffic, name its certificate in SSL_CERT_FILE",
-            )
         case ssl.SSLError():
-            return (
-                f"no encrypted connection: {error.reason or error}",
-                "check the port, and whether the address begins with http:// or https://",
-            )
+            return tls_trouble(error)
         case ConnectionRefusedError():
             return "nobody listens there", "check host and port, and whether the server runs"
         case TimeoutError():
@@ -315,7 +315,10 @@ def _checked(
     http: HttpClientConfig,
     ask: Callable[[PrefactorHttpClient], Coroutine[Any, Any, Check]],
 ) -> Check:
-    """Return what *ask* finds out; an error is an answer too."""
+    """Return what *ask* finds out, an error being an answer too, with the token masked.
+
+    The API may repeat the token in its texts; what this side writes does not hold it.
+    """
     hasty = HttpClientConfig(
         http.api_url,
         http.api_token,
@@ -329,14 +332,26 @@ def _checked(
             return await ask(client)
 
     try:
-        return asyncio.run(run())
+        check = asyncio.run(run())
     except Exception as error:
         if not isinstance(error, PrefactorHttpError | ValueError) and not is_connection_error(
             error
         ):
             raise
         detail, _, advice = explained(error, http).partition(": check ")
-        return Check(name=name, ok=False, detail=detail, advice=f"check {advice}" if advice else "")
+        advice = f"check {advice}" if advice else ""
+        check = Check(name=name, ok=False, detail=detail, advice=advice)
+    return msgspec.structs.replace(check, detail=_without(http.api_token, check.detail))
+
+
+def _without(token: str, text: str) -> str:
+    """Return *text* with the *token* masked.
+
+    What is shorter than any token is left: to mask a word of the language would tell it.
+    """
+    if len(token) < _SHORTEST_TOKEN:
+        return text
+    return re.sub(rf"(?<!\w){re.escape(token)}(?!\w)", "***", text)
 
 
 async def _token(client: PrefactorHttpClient) -> Check:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ __all__ = [
     "connection",
     "explained",
     "is_local",
+    "tls_trouble",
     "token_problem",
     "with_client",
 ]
@@ -45,13 +47,18 @@ _RETRY_AFTER: Final = 0.2
 UrlOption = Annotated[
     str | None,
     typer.Option(
-        "--url", envvar="PREFACTOR_API_URL", help="Where the API is.", show_default=LOCAL_URL
+        "--url",
+        metavar="ADDRESS",
+        envvar="PREFACTOR_API_URL",
+        help="Where the API is.",
+        show_default=LOCAL_URL,
     ),
 ]
 TokenOption = Annotated[
     str | None,
     typer.Option(
         "--token",
+        metavar="TOKEN",
         envvar="PREFACTOR_API_TOKEN",
         help="The API token.",
         show_default="that of the development server",
@@ -61,6 +68,7 @@ AgentOption = Annotated[
     str | None,
     typer.Option(
         "--agent-id",
+        metavar="ID",
         envvar="PREFACTOR_AGENT_ID",
         help="The agent the runs belong to; not needed with a deployment token.",
         show_default=False,
@@ -70,6 +78,7 @@ EnvironmentOption = Annotated[
     str | None,
     typer.Option(
         "--environment-id",
+        metavar="ID",
         envvar="PREFACTOR_ENVIRONMENT_ID",
         help="The environment the runs belong to; not needed with a deployment token.",
         show_default=False,
@@ -176,9 +185,26 @@ def explained(error: Exception, http: HttpClientConfig, *, reading: bool = False
         )
     if isinstance(error, PrefactorResponseContractError):
         return f"what answers at {url} does not speak the Prefactor API ({error}): check --url"
+    if isinstance(error, ssl.SSLError):
+        return f"no connection to {url}: {': '.join(tls_trouble(error))}"
     if is_connection_error(error):
         cause: object = getattr(error, "os_error", error)
         what = getattr(cause, "strerror", None) or str(error) or "no answer in time"
         start = "start it with 'prefactor-exporter serve', or " if is_local(url) else ""
         return f"no connection to {url} ({what}): {start}check --url or PREFACTOR_API_URL"
     return f"{url} answered: {error}"
+
+
+def tls_trouble(error: ssl.SSLError) -> tuple[str, str]:
+    """Return why there is no encrypted connection, and what to do."""
+    # aiohttp wraps what it met.
+    cause: object = getattr(error, "certificate_error", getattr(error, "os_error", error))
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate is not trusted: {cause.verify_message}",
+            "if a proxy inspects the traffic, name its certificate in SSL_CERT_FILE",
+        )
+    return (
+        f"no encrypted connection: {getattr(cause, 'reason', None) or cause}",
+        "check the port, and whether the address begins with http:// or https://",
+    )

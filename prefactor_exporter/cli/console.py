@@ -1,7 +1,9 @@
 """What the commands print: results on standard output, everything else on standard error."""
 
+import os
+import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -21,6 +23,7 @@ __all__ = [
     "note",
     "plain",
     "progress_bar",
+    "say_error",
     "statuses",
     "sums_table",
     "write_json",
@@ -28,7 +31,33 @@ __all__ = [
     "write_table",
 ]
 
-OUTPUT: Final = Console(highlight=False)
+
+class _Results(Console):
+    """A console whose user is told in one line when nothing can be written to it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print *objects*, or end the command."""
+        with _written():
+            super().print(*objects, **options)
+
+    def out(self, *objects: Any, **options: Any) -> None:
+        """Print *objects* as they are, or end the command."""
+        with _written():
+            super().out(*objects, **options)
+
+
+@contextmanager
+def _written() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            # Python would try once more at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        fail(f"standard output cannot be written: {error.strerror or error}")
+
+
+OUTPUT: Final = _Results(highlight=False)
 """For what was asked for."""
 ERROR: Final = Console(stderr=True, highlight=False)
 """For progress, notes and errors."""
@@ -55,9 +84,14 @@ def note(text: str) -> None:
 
 def fail(text: str, *, status: int = 1) -> NoReturn:
     """Say what is wrong in one line and end the command with *status*."""
+    say_error(text)
+    raise typer.Exit(status)
+
+
+def say_error(text: str) -> None:
+    """Say what is wrong in one line."""
     line = Text("error: ", style="bold red")
     ERROR.print(line.append_text(plain(text)), soft_wrap=True)
-    raise typer.Exit(status)
 
 
 def write_json(value: Any) -> None:
@@ -80,7 +114,7 @@ def write_table(table: Table) -> None:
     else:
         room = OUTPUT.options.update(width=_ANY_WIDTH)
         width = Measurement.get(OUTPUT, room, table).maximum
-        Console(file=OUTPUT.file, width=width, highlight=False).print(table)
+        _Results(file=OUTPUT.file, width=width, highlight=False).print(table)
 
 
 @contextmanager

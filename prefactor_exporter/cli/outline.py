@@ -86,12 +86,14 @@ def summary(went_in: Iterable[Any], came_out: Iterable[Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write *value* in a few characters."""
+    """Write *value* on one line, and on a terminal in a few characters."""
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         value = value[-1].get("content", value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     text = " ".join(text.split())
-    return text if len(text) <= _SUMMARY_WIDTH else text[: _SUMMARY_WIDTH - 1] + "…"
+    if len(text) <= _SUMMARY_WIDTH or not OUTPUT.is_terminal:
+        return text
+    return text[: _SUMMARY_WIDTH - 1] + "…"
 
 
 def pretty(label: str, value: Any, *, indent: str) -> Iterator[Text]:

@@ -84,7 +84,7 @@ async def spans_of(
 
 
 def _next(pagination: Any, offset: int, rows: int) -> int | None:
-    """Return the offset of the next page, None if there is none (contract section 1.6)."""
+    """Return the offset of the next page, None if there is none (docs/wire.md, Lists)."""
     following: int | None = pagination.next_page_offset if pagination is not None else None
     return following if rows and following is not None and following > offset else None
 

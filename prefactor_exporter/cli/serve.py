@@ -23,9 +23,14 @@ DEFAULT_PORT: Final = 8787
 
 def serve(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one."
+        ),
     ] = DEFAULT_PORT,
     db: Annotated[
         Path | None,
@@ -33,13 +38,21 @@ def serve(
             metavar="FILE", help="Database file; in memory if left out.", show_default=False
         ),
     ] = None,
-    token: Annotated[str, typer.Option(help="An account token that works.")] = DEFAULT_TOKEN,
+    token: Annotated[
+        str, typer.Option(metavar="TOKEN", help="An account token that works.")
+    ] = DEFAULT_TOKEN,
     deployment_token: Annotated[
-        str, typer.Option(help="A token of the default agent's deployment that works.")
+        str,
+        typer.Option(metavar="TOKEN", help="A token of the default agent's deployment that works."),
     ] = DEFAULT_DEPLOYMENT_TOKEN,
     partition: Annotated[
         int | None,
-        typer.Option(help="Partition of a new account's ids.", show_default="a random one", min=0),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Partition of a new account's ids.",
+            show_default="a random one",
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -134,7 +147,7 @@ def _start(
         )
         server.start()
     except (StorageError, ValueError) as error:
-        fail(str(error))
+        fail(str(error), status=USAGE)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             fail(

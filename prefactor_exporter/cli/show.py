@@ -42,6 +42,7 @@ OfAgentOption = Annotated[
     str | None,
     typer.Option(
         "--agent-id",
+        metavar="ID",
         envvar="PREFACTOR_AGENT_ID",
         help="Whose newest run; of any agent if left out.",
         show_default=False,

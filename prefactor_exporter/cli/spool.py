@@ -42,6 +42,7 @@ from prefactor_exporter.cli.spool_view import (
     survey_data,
     write_event,
 )
+from prefactor_exporter.cli.usage import Command, Group
 from prefactor_exporter.registration import SDK_HEADER
 from prefactor_http.client import PrefactorHttpClient
 from prefactor_http.devserver.server import DEFAULT_DEPLOYMENT_TOKEN
@@ -54,8 +55,8 @@ from prefactor_http.exceptions import (
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
     help="Look after a spool directory: what waits in it, and what the API refused.",
 )
 
@@ -78,6 +79,7 @@ CodeOption = Annotated[
 
 
 @app.command(
+    cls=Command,
     name="ls",
     epilog=statuses("listed", "the directory cannot be read", "wrong usage or no such directory"),
 )
@@ -105,6 +107,7 @@ def ls(
 
 
 @app.command(
+    cls=Command,
     name="show",
     epilog=statuses("shown", "there is no such file or letter, or it cannot be read"),
 )
@@ -148,6 +151,7 @@ def show(
 
 
 @app.command(
+    cls=Command,
     name="resend",
     epilog=statuses("all of it is delivered", "something was refused again, or is still there"),
 )
@@ -197,15 +201,15 @@ def resend(
     ours = [
         file for file in here if other_token or file.token_mark in {"", token_mark(http.api_token)}
     ]
-    if len(ours) < len(here):
-        count = sum(file.events for file in here) - sum(file.events for file in ours)
+    if foreign := _events(here) - _events(ours):
         note(
-            f"{count:,} events were recorded with another deployment token: give it with --token, "
-            "or, if it was replaced and the agent is the same, --other-token"
+            f"{_count(foreign, 'event was', 'events were')} recorded with another deployment token:"
+            " give it with --token, or, if it was replaced and the agent is the same, --other-token"
         )
     for address in sorted({file.api_url for file in files} - {http.api_url}):
-        count = sum(file.events for file in files if file.api_url == address)
-        note(f"{count:,} events wait for {address}: give it with --url to deliver them")
+        count = _events(file for file in files if file.api_url == address)
+        waiting = _count(count, "event waits", "events wait")
+        note(f"{waiting} for {address}: give it with --url to deliver")
     resender = Resender(
         _settings(ExporterConfig(http=http, spool_dir=where)),
         partition=with_client(http, _partition, reading=False) if sendable or ours else None,
@@ -213,17 +217,20 @@ def resend(
         clock=SystemClock(),
         patience=patience,
     )
-    total = len(sendable) + sum(file.events for file in ours)
+    total = len(sendable) + _events(ours)
     try:
         with progress_bar("resend") as update:
             _send(resender, sendable, ours, lambda done, remark: update(done, total, remark))
     except OSError as error:
         fail(f"the spool cannot be used: {error}")
+    others = _events(files) - _events(ours)
+    resender.resent.left += others
     unreadable = len(letters) - len(sendable)
-    _tell(resender.resent, unreadable, http.api_url, as_json=as_json)
+    _tell(resender.resent, others, unreadable, http.api_url, as_json=as_json)
 
 
 @app.command(
+    cls=Command,
     name="purge",
     epilog=statuses("removed", "something could not be removed, or the answer was no"),
 )
@@ -367,12 +374,20 @@ def _send(
     for whose in dict.fromkeys((file.agent_id, file.token_mark) for file in files):
         those = [file for file in files if (file.agent_id, file.token_mark) == whose]
         resender.adopt(those, progress)
-        before += sum(file.events for file in those)
+        before += _events(those)
     resender.resend(letters, progress)
 
 
-def _tell(resent: Resent, unreadable: int, url: str, *, as_json: bool) -> None:
-    """Print the sums, and end the command with what they mean."""
+def _tell(resent: Resent, others: int, unreadable: int, url: str, *, as_json: bool) -> None:
+    """Print the sums, and end the command with what they mean.
+
+    Args:
+        resent: What became of what was to be sent.
+        others: How many of those that are left are for another address or token.
+        unreadable: How many letters cannot be read.
+        url: Where it was sent.
+        as_json: Whether a machine reads it.
+    """
     if as_json:
         write_json(msgspec.to_builtins(resent) | {"unreadable": unreadable})
     else:
@@ -386,10 +401,13 @@ def _tell(resent: Resent, unreadable: int, url: str, *, as_json: bool) -> None:
     if resent.interrupted:
         note("interrupted; what was not confirmed is still there")
         raise typer.Exit(INTERRUPTED)
-    if resent.left:
+    if resent.left > others:
         fail(f"not everything was delivered to {url}: {resent.last_error or 'time was up'}")
     if resent.refused:
         fail("some of it was refused again: see 'prefactor-exporter spool show'")
+    if others:
+        what = _count(others, "event is", "events are")
+        fail(f"{what} for another address or token, as said above")
     if unreadable:
         fail("some letters cannot be read any more: 'prefactor-exporter spool purge' removes them")
 
@@ -401,7 +419,7 @@ def _confirm(letters: Sequence[LetterHead], files: Sequence[WaitingFile], *, yes
     """Ask whether all that should be deleted; end the command unless the answer is yes."""
     if yes:
         return
-    events = sum(file.events for file in files)
+    events = _events(files)
     what = (
         f"{_count(len(letters), 'dead letter')} and {_count(len(files), 'file')} of dead processes "
         f"with {_count(events, 'undelivered event')}"
@@ -433,5 +451,9 @@ def _purge(
     return removed, events
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+def _events(files: Iterable[WaitingFile]) -> int:
+    return sum(file.events for file in files)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

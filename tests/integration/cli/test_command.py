@@ -3,11 +3,14 @@
 import functools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from prefactor_exporter import __version__
+from tests.integration.cli.conftest import environment
 
+FULL = Path("/dev/full")
 WITHOUT = """
 import sys
 sys.modules[{module!r}] = None
@@ -23,14 +26,53 @@ def test_version_is_that_of_the_package(run):
     assert (done.returncode, done.stdout) == (0, f"prefactor-exporter {__version__}\n")
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["replay"], ["demo", "--spans", "0"]])
-def test_wrong_usage_has_status_2(run, arguments):
-    """Wrong usage is told apart from failure."""
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nothing"], "no such command 'nothing' (see 'prefactor-exporter --help')"),
+        (["spool", "los"], "no such command 'los'"),
+        (["replay"], "missing argument 'FILE...' (see 'prefactor-exporter replay --help')"),
+        (["serve", "--port", "99999"], "invalid value for '--port': "),
+        (["demo", "--spans", "0"], "invalid value for '--spans': "),
+        (["show", "--jason"], "no such option: --jason"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_has_status_2(run, arguments, problem):
+    """It is told apart from failure, and leads to the help."""
     done = run(*arguments)
 
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {problem}")
+    assert done.stderr.endswith(" --help')\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["spool"]])
+def test_whoever_names_no_command_gets_the_help(run, arguments):
+    """There is nothing to complain of, but nothing was done either."""
+    done = run(*arguments)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.rstrip() == run(*arguments, "--help").stdout.rstrip()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["spool", "ls", "--json"]])
+def test_output_that_cannot_be_written_is_one_line(tmp_path, arguments):
+    """A full disk is no defect of ours."""
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "prefactor_exporter", *arguments],
+            env=environment(PREFACTOR_EXPORTER_SPOOL_DIR=str(tmp_path)),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=50,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("module", ["typer", "rich"])
@@ -46,7 +88,7 @@ def test_missing_extra_is_one_line_that_says_what_to_do(module):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "the command line needs its extra: pip install 'prefactor-exporter[cli]'\n"
+        "error: the command line needs its extra: pip install 'prefactor-exporter[cli]'\n"
     )
 
 

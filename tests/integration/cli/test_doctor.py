@@ -341,6 +341,16 @@ def test_token_in_a_text_of_the_api_is_masked(call, server):
     assert "hocus" not in done.output
 
 
+@pytest.mark.parametrize("token", ["w", "refuses"])
+def test_a_short_token_garbles_no_words(call, server, token):
+    """Masking the letters of a sentence would spell the token out."""
+    done = call("doctor", "--url", server.url, "--token", token)
+
+    assert "this clock and the server's agree" in done.stdout
+    assert "the API refuses it: the token is missing or unknown" in done.stdout
+    assert "*" not in done.stdout
+
+
 def test_poor_terminals_get_words(run):
     """Where the marks cannot be shown, words stand for them."""
     done = run("doctor", PYTHONIOENCODING="ascii")

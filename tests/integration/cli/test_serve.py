@@ -72,7 +72,7 @@ def test_unusable_database_is_one_line(run, tmp_path):
     path.write_text("not a database, but long enough to look at" * 100)
     done = run("serve", "--port", 0, "--db", path)
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
 

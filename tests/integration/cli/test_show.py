@@ -183,6 +183,26 @@ def test_nobody_there_is_one_line(call):
     )
 
 
+def test_an_encrypted_address_on_a_plain_port_is_named_as_such(call, server):
+    """A server that runs already need not be started."""
+    url = server.url.replace("http:", "https:")
+    done = call("show", "--url", url, "--token", server.token)
+
+    assert done.exit_code == 1
+    assert "whether the address begins with http:// or https://" in done.stderr
+    assert "start it" not in done.stderr
+
+
+def test_what_a_terminal_would_cut_is_whole_in_a_pipe(call, record, reach):
+    """Whoever searches the output finds what is there."""
+    exporter = record()
+    exporter.record_span("a", {"question": "x" * 500}, result_payload={"answer": "y" * 500})
+    exporter.flush()
+    done = call("show", *reach)
+
+    assert f"{'x' * 500} → {'y' * 500}" in done.stdout
+
+
 def test_newest_run_is_found_behind_many_pages(server, record):
     """Lists begin with the oldest run; the newest is on the last page."""
     exporter = record()

@@ -400,7 +400,8 @@ def test_events_of_another_deployment_token_are_delivered_only_on_request(
     left = call("spool", "resend", *mine, "--dir", spool)
     asked = call("spool", "resend", *mine, "--dir", spool, "--other-token")
 
-    assert left.exit_code == 0
+    assert left.exit_code == 1
+    assert "still there   │ 4 " in left.stdout
     assert "4 events were recorded with another deployment token" in left.stderr
     assert asked.exit_code == 0, asked.stderr
     assert numbers(server) == [1]
@@ -411,13 +412,30 @@ def test_events_for_another_address_are_named_and_left(call, record, spool, reac
     other = record(spool_dir=spool, http=HttpClientConfig("http://127.0.0.1:1", "other"))
     other.register_instance()
     other.shutdown(timeout=0)
-    done = call("spool", "resend", "--dir", spool, *reach)
+    done = call("spool", "resend", "--dir", spool, *reach, "--json")
 
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert done.stderr == (
-        "1 events wait for http://127.0.0.1:1: give it with --url to deliver them\n"
+        "1 event waits for http://127.0.0.1:1: give it with --url to deliver\n"
+        "error: 1 event is for another address or token, as said above\n"
     )
+    assert json.loads(done.stdout)["left"] == 1
     assert len(survey(spool).left_behind) == 1
+
+
+def test_what_is_delivered_does_not_hide_what_is_for_others(
+    call, record, spool, left_behind, reach
+):
+    """The sums have both, and the status tells that it is not all."""
+    other = record(spool_dir=spool, http=HttpClientConfig("http://127.0.0.1:1", "other"))
+    other.register_instance()
+    other.shutdown(timeout=0)
+    count = left_behind()
+    done = call("spool", "resend", "--dir", spool, *reach, "--json")
+
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert (told["delivered"], told["left"], told["last_error"]) == (count, 1, None)
 
 
 def test_nothing_is_lost_when_the_api_is_away(call, spool, both, configured, away):

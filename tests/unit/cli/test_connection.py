@@ -1,5 +1,7 @@
 """Where and as whom: what is given, else the development server, and each mistake in one line."""
 
+import ssl
+
 import pytest
 
 from prefactor_exporter import HttpClientConfig
@@ -51,6 +53,13 @@ def test_a_token_alone_goes_to_prefactor():
         (
             TimeoutError(),
             f"no connection to {URL} (no answer in time): check --url or PREFACTOR_API_URL",
+        ),
+        (
+            ssl.SSLError(1, "wrong version number"),
+            (
+                f"no connection to {URL}: no encrypted connection: wrong version number: "
+                "check the port, and whether the address begins with http:// or https://"
+            ),
         ),
     ],
 )

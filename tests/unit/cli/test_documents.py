@@ -8,6 +8,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from prefactor_exporter.cli import app
+from prefactor_exporter.cli.usage import written
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -25,12 +26,12 @@ COMMANDS = dict(leaves(typer.main.get_command(app)))
 by_name = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 
 
-def told(monkeypatch, *arguments):
-    monkeypatch.setenv("COLUMNS", "300")
+def told(monkeypatch, *arguments, width="300"):
+    monkeypatch.setenv("COLUMNS", width)
     monkeypatch.setenv("NO_COLOR", "1")
     done = CliRunner().invoke(app, [*arguments])
     assert (done.exit_code, done.stderr) == (0, "")
-    return " ".join(done.stdout.split())
+    return done.stdout
 
 
 @by_name
@@ -52,7 +53,7 @@ def test_every_section_is_about_a_command():
 @by_name
 def test_help_explains_every_option(words, monkeypatch):
     """Nobody has to guess what an option does, or what the exit statuses mean."""
-    text = told(monkeypatch, *words, "--help")
+    text = " ".join(told(monkeypatch, *words, "--help").split())
 
     for parameter in COMMANDS[words].params:
         if parameter.name != "help":
@@ -60,6 +61,31 @@ def test_help_explains_every_option(words, monkeypatch):
             assert parameter.help.partition("`")[0].strip() in text
     assert "Exit status: 0 " in text
     assert ", 2 wrong usage" in text
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120"])
+@pytest.mark.parametrize("words", [(), ("spool",), *COMMANDS], ids=" ".join)
+def test_help_fits(words, width, monkeypatch):
+    """Nothing is cut, broken off or longer than a line, whatever the terminal."""
+    text = told(monkeypatch, *words, "--help", width=width)
+
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= int(width)
+    if words in COMMANDS:
+        for parameter in COMMANDS[words].params:
+            assert re.search(rf"^  {re.escape(written(parameter))} ", text, re.MULTILINE)
+            assert not parameter.envvar or parameter.envvar in text
+
+
+@by_name
+def test_help_says_what_stands_for_each_value(words):
+    """In capitals, in words that tell more than a type; a flag has no value."""
+    for parameter in COMMANDS[words].params:
+        if parameter.param_type_name == "argument" or not parameter.is_flag:
+            assert parameter.metavar, parameter.name
+            assert written(parameter).endswith(parameter.metavar)
+        else:
+            assert written(parameter).split()[-1].startswith("-")
 
 
 @by_name
@@ -70,9 +96,9 @@ def test_whatever_a_machine_may_read_is_there_as_json(words):
 
 def test_help_of_the_whole_names_all_commands(monkeypatch):
     """The first thing anybody types shows what there is."""
-    text = told(monkeypatch, "--help")
+    text = " ".join(told(monkeypatch, "--help").split())
 
-    assert all(f"│ {words[0]} " in text for words in COMMANDS)
+    assert all(f" {words[0]} " in text for words in COMMANDS)
     assert "Exit status: 0 all is well" in text
 
 

@@ -98,12 +98,19 @@ def test_names_and_texts_are_neither_markup_nor_commands():
     assert all("\x1b" not in part.plain for part in pretty("x", {"a": "\x1b\u202e"}, indent=""))
 
 
-def test_summary_is_short():
+def test_summary_is_short_on_a_terminal(monkeypatch):
     """Long values are cut, conversations stand for their last message."""
+    console = sys.modules[outline.__module__].OUTPUT
+    monkeypatch.setattr(type(console), "is_terminal", property(lambda _: True))
     messages = [{"role": "user", "content": "first"}, {"role": "user", "content": "last  one"}]
 
     assert summary([messages, "x" * 100], [{"a": 1}]) == f'last one {"x" * 39}… → {{"a":1}}'
     assert summary([], []) == ""
+
+
+def test_summary_is_whole_in_a_pipe():
+    """Whoever searches the output finds what is there."""
+    assert summary(["x" * 100], ["y" * 100]) == f"{'x' * 100} → {'y' * 100}"
 
 
 def test_sums_name_what_did_not_end_well():

@@ -1,10 +1,11 @@
-"""Every test that the page about failures names exists."""
+"""What the page about failures and the README say of losses is what the code counts and tests."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "failure-behaviour.md"
+README = ROOT / "README.md"
 PLACES = [ROOT / "tests" / level / "exporter" for level in ("integration", "unit")]
 
 
@@ -30,12 +31,33 @@ def test_every_row_has_a_proof():
     assert [row for row in rows if "::test_" not in row and not row.startswith(heads)] == []
 
 
-def test_every_reason_of_a_loss_is_in_the_page():
-    """Those that the statistics document; codes of the API are its own."""
-    stats = (ROOT / "prefactor_exporter" / "stats.py").read_text()
-    reasons = set(re.findall(r"``(\w+)``", stats[stats.index("dead_reasons: Reason") :].partition(
-        "queued_bytes:"
-    )[0]))  # fmt: skip
+def reasons():
+    """Return the reasons that the statistics document, those of dead and of dropped events.
 
-    assert reasons >= {"queue_full", "expired", "dependent"}
-    assert [reason for reason in sorted(reasons) if f'"{reason}"' not in PAGE.read_text()] == []
+    Codes of the API are its own.
+    """
+    stats = (ROOT / "prefactor_exporter" / "stats.py").read_text()
+    text = stats[stats.index("dead_reasons: Reason") : stats.index("queued_bytes: Payload")]
+    dead, _, dropped = text.partition("dropped_reasons:")
+    return [set(re.findall(r"``(\w+)``", part)) for part in (dead, dropped)]
+
+
+def test_every_reason_of_a_loss_is_in_the_page():
+    dead, dropped = reasons()
+
+    assert dead >= {"expired", "dependent"} and "queue_full" in dropped
+    assert [reason for reason in dead | dropped if f'"{reason}"' not in PAGE.read_text()] == []
+
+
+def test_the_readme_has_a_row_for_every_reason_and_no_other():
+    table = [line for line in README.read_text().splitlines() if "_reasons[" in line]
+    for kind, known in zip(("dead", "dropped"), reasons(), strict=True):
+        told = re.findall(rf'`{kind}_reasons\["(\w+)"\]`', "\n".join(table))
+
+        assert sorted(told) == sorted(known)
+
+
+def test_the_readme_leads_to_the_whole_list():
+    """A table of counters cannot have what nobody counts."""
+    assert "docs/failure-behaviour.md#what-can-still-be-lost" in README.read_text()
+    assert "\n## What can still be lost\n" in PAGE.read_text()

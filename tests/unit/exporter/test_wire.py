@@ -1,4 +1,4 @@
-"""Each kind of event decodes to the very item of contract section 2, fields in their places."""
+"""Each kind of event decodes to the very item of docs/wire.md, fields in their places."""
 
 from datetime import UTC, datetime
 
