@@ -269,7 +269,7 @@ def pictures(
         page.goto(url)
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         if name == "list":
-            expect(page.get_by_role("row").first).to_contain_text("active")
+            expect(page.locator(".run-row").first).to_contain_text("active")
             page.keyboard.press("ArrowDown")
         else:
             expect(page.get_by_role("treeitem").first).to_contain_text("I would rather")

@@ -124,6 +124,8 @@ export class Waterfall {
     const chosen = span === this.selected;
     const folded = span.below && this.matches === null && this.spans.collapsed.has(span.seq);
     setAttribute(row, "aria-level", String(span.depth + 1));
+    setAttribute(row, "aria-posinset", String(span.place));
+    setAttribute(row, "aria-setsize", String(span.siblings));
     setAttribute(row, "aria-selected", String(chosen));
     setAttribute(row, "aria-expanded", span.below ? String(!folded) : null);
     row.classList.toggle("aside", this.matches !== null && !this.matches(span));
