@@ -96,7 +96,7 @@ class DevServer:
 
     @property
     def exposure(self) -> str | None:
-        """What is wrong if other machines may come in with a token that everybody knows.
+        """What to warn of: other machines may come in with a token that everybody knows.
 
         None if the server listens on this machine only, or if no such token works. A database file
         keeps its tokens, so one may work that was given to an earlier server.
@@ -106,9 +106,9 @@ class DevServer:
         if _is_loopback(self.host) or not working:
             return None
         return (
-            f"{self.host} is open to other machines, and everybody knows the token"
-            f" {' and '.join(working)}: choose others with --token and --deployment-token"
-            " (a database file keeps its old ones)"
+            f"{self.host} is open to other machines, and tokens work that everybody knows"
+            f" ({', '.join(working)}): choose others with --token and --deployment-token"
+            "; a database file keeps its old ones"
         )
 
     @property

@@ -51,6 +51,22 @@ def test_a_narrow_window_shows_one_thing_at_a_time(page, server, recording):
     expect(page.locator(".detail")).to_be_hidden()
 
 
+@pytest.mark.parametrize("width", [861, 920, 1280])
+def test_no_column_of_the_list_is_cut_off(page, server, recording, width):
+    """However wide the window."""
+    recording.run(status="terminated", name="An agent with a rather long name", seconds=75)
+    page.set_viewport_size({"width": width, "height": 600})
+    page.goto(server.url)
+    expect(listed(page)).to_be_visible()
+
+    duration = listed(page).get_by_text("1 min 15 s").bounding_box()
+    assert duration["x"] + duration["width"] <= width
+    assert page.evaluate(
+        "[...document.querySelectorAll('.started, .took')].every((cell) =>"
+        " cell.scrollWidth <= cell.clientWidth)"
+    )
+
+
 def test_colours_follow_the_system_until_chosen(page, server):
     """What was chosen is kept."""
     page.emulate_media(color_scheme="light")

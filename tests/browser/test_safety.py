@@ -114,6 +114,20 @@ def test_the_policy_stops_what_would_slip_through(page, server, complaints):
     complaints.clear()
 
 
+def test_under_a_foreign_name_every_request_needs_the_header(page, server, complaints):
+    """A browser does not send it by itself; what adds it opens the page, and keeps it live."""
+    complaints.expected = "Failed to load resource"
+    foreign = server.url.replace("127.0.0.1", "dev.localhost")
+    page.goto(foreign)
+    expect(page.get_by_text("the token is missing or unknown")).to_be_visible()
+
+    page.set_extra_http_headers({"Authorization": f"Bearer {server.token}"})
+    page.goto(foreign)
+    expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"export PREFACTOR_API_URL={foreign}")).to_be_visible()
+
+
 def test_another_site_cannot_press_the_button(page, server, recording, complaints):
     """Neither by a form nor by a script, and it cannot read or frame the page."""
     complaints.expected = " "

@@ -190,9 +190,9 @@ OWN = {"token": "mine", "deployment_token": "its"}
         ("::1", KNOWN, None),
         ("localhost", KNOWN, None),
         ("0.0.0.0", OWN, None),
-        ("0.0.0.0", KNOWN, "the token dev-account-token and dev-deployment-token:"),
-        ("::", KNOWN | {"token": "mine"}, "the token dev-deployment-token:"),
-        ("box.example", OWN | {"token": "dev-account-token"}, "the token dev-account-token:"),
+        ("0.0.0.0", KNOWN, "(dev-account-token, dev-deployment-token)"),
+        ("::", KNOWN | {"token": "mine"}, "(dev-deployment-token)"),
+        ("box.example", OWN | {"token": "dev-account-token"}, "(dev-account-token)"),
     ],
 )
 def test_a_server_knows_that_anybody_can_come_in(host, tokens, named):

@@ -57,7 +57,7 @@ export class RunView {
     this.waterfall.title = title;
     this.waterfall.summary = (span) => this.summaries.get(span.seq);
     this.search = el("input", {
-      type: "search", placeholder: "Search names, summaries, payloads…", "aria-label": "Search this run",
+      type: "search", placeholder: "Name, summary, payload…", "aria-label": "Search this run",
       "aria-keyshortcuts": "/", maxlength: "200", autocomplete: "off", spellcheck: "false",
     });
     this.search.addEventListener("input", settled(() => {

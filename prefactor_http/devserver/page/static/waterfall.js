@@ -166,7 +166,7 @@ export class Waterfall {
   /** Draw the ticks, at a distance that leaves room for their labels. */
   drawAxis() {
     const [from, to] = this.window;
-    const room = Math.max(2, Math.floor(this.axis.clientWidth / 90));
+    const room = Math.max(2, Math.floor(this.axis.clientWidth / 60));
     const rough = (to - from) / room;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * (STEPS.find((factor) => factor * power >= rough) ?? 10);
