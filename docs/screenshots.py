@@ -25,7 +25,10 @@ from prefactor_http.devserver.ids import Mint
 
 IMAGES = Path(__file__).parent / "images"
 NOW = datetime(2026, 3, 12, 14, 20, tzinfo=UTC)
-WIDE, NARROW = (1280, 760), (400, 760)
+WIDE, NARROW = (920, 480), (400, 600)
+"""Little wider than the column of the documents, so that what is written in them can be read."""
+SHARP = 1.4
+"""Pixels for each one of the page."""
 POLICY = """# Booking desk
 
 You help travellers to book, change and cancel train journeys.
@@ -260,6 +263,7 @@ def pictures(
     ):
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
+            device_scale_factor=SHARP,
             color_scheme="dark" if scheme == "dark" else "light",
             locale="en-GB",
             timezone_id="UTC",
@@ -269,10 +273,12 @@ def pictures(
         page.goto(url)
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         if name == "list":
-            expect(page.get_by_role("row").first).to_contain_text("active")
+            expect(page.locator(".run-row").first).to_contain_text("active")
             page.keyboard.press("ArrowDown")
         else:
             expect(page.get_by_role("treeitem").first).to_contain_text("I would rather")
+        if name == "dark":
+            page.keyboard.press("End")
         if name in {"run", "dark"}:
             charged = "charge_card" if name == "dark" else "find_booking"
             page.get_by_role("treeitem", name=charged).last.click()

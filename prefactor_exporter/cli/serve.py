@@ -162,6 +162,8 @@ def _announce(server: DevServer, db: Path | None, *, as_json: bool) -> None:
     """Print where the server is and how to record into it."""
     where = "in memory" if db is None else f"in {db}"
     note(f"Development server on {server.url}, {where}; Ctrl-C ends it.")
+    if server.exposure is not None:
+        note(f"warning: {server.exposure}")
     if as_json:
         write_json(
             {

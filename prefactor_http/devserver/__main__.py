@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except (OSError, OverflowError) as error:
         return _fail(f"cannot listen on {given.host}:{given.port}: {error}")
+    if server.exposure is not None:
+        _say(f"warning: {server.exposure}")
     sys.stdout.write(
         f"Listening on {server.url} token={server.token} "
         f"deployment_token={server.deployment_token} agent_id={server.agent_id}\n"
@@ -56,8 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(message: str) -> int:
     """Say why it did not work; return the exit status."""
-    sys.stderr.write(f"prefactor_http.devserver: {message}\n")
+    _say(message)
     return 1
+
+
+def _say(message: str) -> None:
+    """Print one line on standard error."""
+    sys.stderr.write(f"prefactor_http.devserver: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,9 @@ import msgspec
 from prefactor_http.devserver.errors import ApiError, unauthorized
 from prefactor_http.devserver.storage import Storage
 
+DEFAULT_TOKEN = "dev-account-token"  # noqa: S105 - a well-known word, not a secret
+DEFAULT_DEPLOYMENT_TOKEN = "dev-deployment-token"  # noqa: S105 - likewise
+
 Scope = Literal["account", "agent_deployment"]
 TokenState = Literal["active", "suspended", "revoked"]
 
@@ -76,6 +79,11 @@ class Tokens:
             raise ValueError("a revoked token stays revoked")
         self._storage.run("UPDATE tokens SET state = ? WHERE token = ?", (state, secret))
         self._known.pop(secret, None)
+
+    def works(self, secret: str) -> bool:
+        """Say whether *secret* opens anything."""
+        token = self._find(secret)
+        return token is not None and token.state == "active"
 
     def _find(self, secret: str) -> Token | None:
         """Look *secret* up."""

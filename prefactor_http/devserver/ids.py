@@ -21,20 +21,6 @@ def is_pfid(text: str) -> bool:
     return _PFID.fullmatch(text) is not None
 
 
-def partition_of(pfid: str) -> int:
-    """Return the partition inside *pfid*.
-
-    Raises:
-        ValueError: If *pfid* is not a PFID.
-    """
-    if not is_pfid(pfid):
-        raise ValueError(f"not a PFID: {pfid!r}")
-    value = 0
-    for character in pfid[_TIME_CHARACTERS : _TIME_CHARACTERS + _PARTITION_CHARACTERS]:
-        value = value << 5 | _ALPHABET.index(character)
-    return value
-
-
 def random_partition() -> int:
     """Return a partition nobody chose, between 1 and `MAX_PARTITION` inclusive."""
     return 1 + int.from_bytes(os.urandom(4), "big") % MAX_PARTITION

@@ -40,7 +40,7 @@ def register(call: Call, body: RegisterInstance, _target: str | None) -> Answer:
     backend, token = call.backend, call.token
     agent_id, environment_id = _owner(call, body)
     storage = backend.storage
-    agent = storage.one("SELECT status FROM agents WHERE id = ? AND deleted = 0", (agent_id,))
+    agent = storage.one("SELECT name, status FROM agents WHERE id = ? AND deleted = 0", (agent_id,))
     if agent is None or not token.sees(agent_id):
         raise not_found("agent")
     if agent["status"] == "retired":
@@ -61,12 +61,13 @@ def register(call: Call, body: RegisterInstance, _target: str | None) -> Answer:
         raise invalid("external_identifier", "is taken by another instance of the agent")
     versions = register_versions(call, body, agent_id, environment_id)
     storage.run(
-        "INSERT INTO instances (id, agent_id, agent_version_id, environment_id, deployment_id,"
-        " schema_version_id, status, purpose, external_identifier, inserted_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
+        "INSERT INTO instances (id, agent_id, agent_name, agent_version_id, environment_id,"
+        " deployment_id, schema_version_id, status, purpose, external_identifier, inserted_at,"
+        " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
         (
             instance_id,
             agent_id,
+            body.agent_version.name or agent["name"],
             versions.agent_version_id,
             environment_id,
             versions.deployment_id,

@@ -23,14 +23,6 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def problem_with(value: Any, schema: Any) -> str | None:
-    """Return the first place where *value* breaks *schema* and why, None if it conforms."""
-    for check in _checks(schema):
-        if (problem := check(value, "$")) is not None:
-            return problem
-    return None
-
-
 def compile_for_objects(schema: Any) -> Callable[[Any], str | None] | None:
     """Return a check for values known to be objects, None if every object conforms."""
     if isinstance(schema, dict) and schema.get("type") == "object":

@@ -12,15 +12,15 @@ FORGOTTEN = "[discarded]"
 
 def replaced(body: bytes, word: str) -> bytes:
     """Return the JSON *body* with every wrapped value replaced by *word*."""
-    return msgspec.json.encode(_walk(decode_stored(body), word))
+    return msgspec.json.encode(without(decode_stored(body), word))
 
 
-def _walk(value: Any, word: str) -> Any:
+def without(value: Any, word: str) -> Any:
     """Copy *value*, replacing what is wrapped."""
     if isinstance(value, dict):
         if isinstance(value.get("$sensitive"), str) and "value" in value:
             return {"$sensitive": value["$sensitive"], "value": word}
-        return {key: _walk(part, word) for key, part in value.items()}
+        return {key: without(part, word) for key, part in value.items()}
     if isinstance(value, list):
-        return [_walk(part, word) for part in value]
+        return [without(part, word) for part in value]
     return value

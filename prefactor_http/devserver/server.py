@@ -1,6 +1,7 @@
 """A development server in a thread of its own, for tests and for the command line."""
 
 import asyncio
+import ipaddress
 import threading
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
@@ -12,15 +13,20 @@ from aiohttp import web
 
 from prefactor_http.devserver.actions import terminate_by_hand
 from prefactor_http.devserver.app import Api
-from prefactor_http.devserver.auth import Scope, Token, TokenState
+from prefactor_http.devserver.auth import (
+    DEFAULT_DEPLOYMENT_TOKEN,
+    DEFAULT_TOKEN,
+    Scope,
+    Token,
+    TokenState,
+)
 from prefactor_http.devserver.backend import Backend
 from prefactor_http.devserver.decoding import decode_stored
 from prefactor_http.devserver.faults import FaultRule, FaultScript
 from prefactor_http.devserver.journal import Journal
 from prefactor_http.devserver.switches import Switches
 
-DEFAULT_TOKEN = "dev-account-token"  # noqa: S105 - a well-known word, not a secret
-DEFAULT_DEPLOYMENT_TOKEN = "dev-deployment-token"  # noqa: S105 - likewise
+__all__ = ["DEFAULT_DEPLOYMENT_TOKEN", "DEFAULT_TOKEN", "DevServer"]
 
 _READ_BUFFER = 1 << 20
 _GRACE = 0.05
@@ -87,6 +93,23 @@ class DevServer:
         """The base URL, without a slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def exposure(self) -> str | None:
+        """What to warn of: other machines may come in with a token that everybody knows.
+
+        None if the server listens on this machine only, or if no such token works. A database file
+        keeps its tokens, so one may work that was given to an earlier server.
+        """
+        known = (DEFAULT_TOKEN, DEFAULT_DEPLOYMENT_TOKEN)
+        working = [token for token in known if self._backend.tokens.works(token)]
+        if _is_loopback(self.host) or not working:
+            return None
+        return (
+            f"{self.host} is open to other machines, and tokens work that everybody knows"
+            f" ({', '.join(working)}): choose others with --token and --deployment-token"
+            "; a database file keeps its old ones"
+        )
 
     @property
     def switches(self) -> Switches:
@@ -267,6 +290,14 @@ class DevServer:
             work.close()
             raise RuntimeError("the server is not running; use 'with DevServer() as server'")
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+
+def _is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches *host*, which of names is sure for localhost only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _span(row: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _APPLICATION_ID = 0x50464456
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE account (id TEXT PRIMARY KEY, partition INTEGER NOT NULL, agent_id TEXT NOT NULL,
     environment_id TEXT NOT NULL);
@@ -29,10 +29,11 @@ CREATE TABLE schema_versions (id TEXT PRIMARY KEY, agent_id TEXT NOT NULL,
     inserted_at TEXT NOT NULL);
 CREATE INDEX schemas_of ON schema_versions (agent_id, external_identifier);
 CREATE TABLE instances (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, agent_id TEXT NOT NULL,
-    agent_version_id TEXT NOT NULL, environment_id TEXT NOT NULL, deployment_id TEXT NOT NULL,
-    schema_version_id TEXT NOT NULL, status TEXT NOT NULL, purpose TEXT NOT NULL,
-    external_identifier TEXT, termination_reason TEXT, started_at TEXT, finished_at TEXT,
-    inserted_at TEXT NOT NULL, updated_at TEXT NOT NULL, quality BLOB NOT NULL DEFAULT '{}');
+    agent_name TEXT NOT NULL, agent_version_id TEXT NOT NULL, environment_id TEXT NOT NULL,
+    deployment_id TEXT NOT NULL, schema_version_id TEXT NOT NULL, status TEXT NOT NULL,
+    purpose TEXT NOT NULL, external_identifier TEXT, termination_reason TEXT, started_at TEXT,
+    finished_at TEXT, inserted_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    quality BLOB NOT NULL DEFAULT '{}');
 CREATE INDEX instances_of ON instances (agent_id, external_identifier);
 CREATE TABLE spans (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL,
     agent_instance_id TEXT NOT NULL, parent_span_id TEXT, schema_name TEXT NOT NULL,

@@ -18,18 +18,30 @@ def render(template: str, variables: dict[str, Any]) -> str | None:
     rest = _PLACE.sub("", template)
     if "{{" in rest or "}}" in rest or "{%" in rest:
         return None
-    broken = False
+    values = _values(template, variables)
+    if values is None:
+        return None
+    filling = iter(values)
+    return " ".join(_PLACE.sub(lambda _: next(filling), template).split())
 
-    def fill(place: re.Match[str]) -> str:
-        nonlocal broken
+
+def filled(template: str | None, variables: dict[str, Any]) -> str | None:
+    """Fill *template* for people: None also without one, or with nothing to fill any place with."""
+    if template is None:
+        return None
+    values = _values(template, variables)
+    return None if values and not any(values) else render(template, variables)
+
+
+def _values(template: str, variables: dict[str, Any]) -> list[str] | None:
+    """Return what fills the places of *template* in turn; None if one cannot be read."""
+    values: list[str] = []
+    for place in _PLACE.finditer(template):
         steps = _steps(place["inside"].partition("|")[0].strip())
         if steps is None:
-            broken = True
-            return ""
-        return _shown(_follow(variables, steps))
-
-    text = " ".join(_PLACE.sub(fill, template).split())
-    return None if broken else text
+            return None
+        values.append(_shown(_follow(variables, steps)))
+    return values
 
 
 def _steps(expression: str) -> list[str | int] | None:

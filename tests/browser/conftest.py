@@ -155,6 +155,11 @@ def exporter(server):
     exporter.shutdown(timeout=5)
 
 
+def listed(page):
+    """Return the rows of the list of runs, without its header."""
+    return page.get_by_role("row").filter(has=page.get_by_role("gridcell"))
+
+
 def until(condition):
     """Wait until *condition* holds, asking as often as the browser answers."""
     deadline = time.monotonic() + PATIENCE / 1000

@@ -1,25 +1,45 @@
 """Promises of the list of runs, seen in a browser."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from prefactor_http.devserver import DevServer
+from tests.browser.conftest import listed as rows
 from tests.browser.conftest import until
 
 pytestmark = pytest.mark.slow
 
 
-def rows(page):
-    return page.get_by_role("row")
-
-
 def test_without_runs_it_says_how_to_begin(page, server):
-    """With the address of this server, ready to be pasted."""
+    """What it says is pasted into a shell as it is, and the run appears."""
     page.goto(server.url)
-
     expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
-    expect(page.get_by_text(f"export PREFACTOR_API_URL={server.url}")).to_be_visible()
+    lines = page.locator("pre").all_text_contents()
+    leftover = {"PREFACTOR_AGENT_ID": "of-another-server", "PREFACTOR_API_TOKEN": "of another"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e"], input="\n".join(lines), env=os.environ | leftover | {"PATH": path},
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    expect(rows(page)).to_contain_text("complete")
+
+
+def test_a_chosen_token_is_not_shown(page):
+    """The page says where it was printed."""
+    with DevServer(token="mine", deployment_token="chosen") as server:
+        page.goto(server.url)
+        expect(page.get_by_text("tokens of its own")).to_be_visible()
+        expect(page.get_by_text("prints lines to paste")).to_be_visible()
+        assert "chosen" not in page.content()
+        page.goto("about:blank")
 
 
 def test_runs_are_listed_newest_first(page, server, recording):
@@ -118,18 +138,105 @@ def test_keys_select_and_open_a_run(page, server, recording):
     expect(page).to_have_url(f"{server.url}/runs/{oldest}")
     page.keyboard.press("Escape")
     expect(rows(page)).to_have_count(2)
-    page.go_back()
+    page.go_forward()
     expect(page.get_by_role("heading", name="Travel agent a")).to_be_visible()
+
+
+def record_many(recording, count, label="booking"):
+    """Record runs that wait, each with its number."""
+    items = []
+    for number in range(count):
+        items += recording.run_items(
+            recording.mint(), "Travel agent", "1", "pending", label=f"{label} {number}"
+        )
+    recording.send(items)
+
+
+def scroll(page):
+    return page.evaluate("document.getElementById('runs').scrollTop")
+
+
+@pytest.mark.parametrize("back", ["Escape", "the browser"])
+def test_a_run_is_left_for_the_list_as_it_was(page, server, recording, back):
+    """Its filter, its selection and its place, also when runs have come meanwhile."""
+    recording.run(name="Another agent")
+    record_many(recording, 250)
+    page.goto(f"{server.url}/?q=travel")
+    expect(page.get_by_text("250 runs")).to_be_visible()
+    for _ in range(120):
+        page.keyboard.press("ArrowDown")
+    expect(rows(page).filter(has_text="booking 130")).to_have_attribute("aria-selected", "true")
+    place = scroll(page)
+    assert place > 2000
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No spans yet.")).to_be_visible()
+    record_many(recording, 130, "meanwhile")
+
+    if back == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.go_back()
+    expect(page).to_have_url(f"{server.url}/?q=travel")
+    expect(page.get_by_text("380 runs")).to_be_visible()
+    chosen = rows(page).filter(has_text="booking 130")
+    expect(chosen).to_have_attribute("aria-selected", "true")
+    expect(chosen).to_be_in_viewport()
+    until(lambda: scroll(page) == place + 130 * 40)
+    page.keyboard.press("ArrowDown")
+    expect(rows(page).filter(has_text="booking 129")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_run_that_was_opened_by_a_link_is_left_for_all_runs(page, server, recording):
+    """There is no list to go back to; the address stays that of the list."""
+    run = recording.run()
+    span = recording.span(run)
+    page.clock.install()
+    page.goto(f"{server.url}/runs/{run}/{span}")
+    expect(page.locator(".detail .section").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+
+    expect(rows(page)).to_have_count(1)
+    page.clock.run_for(1000)
+    expect(page).to_have_url(f"{server.url}/")
+
+
+def test_a_run_keeps_the_name_of_its_agent(page, server, recording):
+    """When a later run of the same agent registers under another one."""
+    recording.run(name="Early bird", version="1")
+    recording.run(name="Night owl", version="2")
+    page.goto(server.url)
+
+    expect(rows(page).nth(0)).to_contain_text("Night owl")
+    expect(rows(page).nth(1)).to_contain_text("Early bird")
+    page.get_by_label("Agent", exact=True).select_option("Early bird")
+    expect(rows(page)).to_have_count(1)
+    rows(page).click()
+    expect(page.get_by_role("heading", name="Early bird 1")).to_be_visible()
+
+
+def test_the_list_is_a_grid_with_a_header(page, server, recording):
+    """Assistive technology hears its columns, how many rows there are, and which one is meant."""
+    record_many(recording, 150)
+    page.goto(server.url)
+    grid = page.get_by_role("grid")
+
+    expect(grid.get_by_role("columnheader")).to_have_text(
+        ["Status", "Agent", "Version", "Run", "Spans", "Started", "Duration"]
+    )
+    expect(grid).to_have_attribute("aria-rowcount", "151")
+    expect(grid.get_by_role("row").first).to_have_attribute("aria-rowindex", "1")
+    expect(rows(page).first).to_have_attribute("aria-rowindex", "2")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("End")
+    expect(page.locator("#" + grid.get_attribute("aria-activedescendant"))).to_have_attribute(
+        "aria-rowindex", re.compile(r"^\d{3}$")
+    )
 
 
 def test_five_thousand_runs_are_loaded_as_they_are_scrolled_to(page, server, recording):
     """Few rows exist at any time, and the oldest can be reached."""
-    items = []
-    for number in range(5000):
-        items += recording.run_items(
-            recording.mint(), "Travel agent", "1", "pending", label=f"booking {number}"
-        )
-    recording.send(items)
+    record_many(recording, 5000)
     page.goto(server.url)
 
     expect(page.get_by_text("5,000 runs")).to_be_visible()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import until
+from tests.browser.conftest import listed, until
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def family(recording):
 def test_a_run_is_a_waterfall(page, server, family):
     """Head with times and counts; spans nested, in order, with bars where their time is."""
     page.goto(server.url)
-    page.get_by_role("row").click()
+    listed(page).click()
 
     expect(page).to_have_url(f"{server.url}/runs/{family[0]}")
     head = page.locator(".run-head")
@@ -127,6 +127,69 @@ def test_a_search_looks_into_payloads(page, server, family):
     expect(page.get_by_text("Nothing found.")).to_be_visible()
 
 
+def test_a_search_finds_what_the_rows_show(page, server, family):
+    """The title of a type, its name, the line beside it, whatever the case."""
+    page.goto(f"{server.url}/runs/{family[0]}")
+    expect(rows(page).first).to_contain_text("asked large-2")
+
+    for text, found in (
+        ("model CALL", 1), ("Tool call", 2), ("agent:", 3), ("asked large", 1), ("needle", 1),
+        (family[2], 1),
+    ):  # fmt: skip
+        page.get_by_label("Search this run").fill(text)
+        expect(page.get_by_text(f"{found} found", exact=True)).to_be_visible()
+
+
+def test_a_span_of_an_undeclared_type_says_what_it_was_about(page, server, recording):
+    """What went in and what came out stand beside the name."""
+    run = recording.run(status="complete")
+    asked, found = {"question": "Which invoices are open?"}, {"found": ["no 7", "no 9"]}
+    recording.span(run, "agent:task", payload=asked, result_payload=found)
+    recording.span(run, "constructor", start=2)
+    page.goto(f"{server.url}/runs/{run}")
+
+    expect(rows(page).first.locator(".summary")).to_have_text(
+        'Which invoices are open? → ["no 7","no 9"]'
+    )
+    expect(rows(page).last.locator(".name")).to_have_text("constructor")
+    expect(rows(page).last.locator(".summary")).to_have_text("")
+
+
+def test_the_page_recovers_when_the_server_is_back(page, server, family, complaints):
+    """The panel and the search ask again; so does a run that could not be opened at all."""
+    complaints.expected = "net::ERR"
+    run = family[0]
+    page.goto(f"{server.url}/runs/{run}")
+    expect(rows(page)).to_have_count(4)
+    server.pause()
+    rows(page).nth(0).click()
+    expect(page.locator(".detail")).to_contain_text("the server does not answer")
+    page.get_by_label("Search this run").fill("needle")
+    expect(page.get_by_text("Cannot search")).to_be_visible()
+    server.resume()
+    expect(page.locator(".detail")).to_contain_text("asked large-2")
+    expect(page.locator(".detail .problem")).to_have_count(0)
+    expect(page.get_by_text("1 found")).to_be_visible()
+
+    page.get_by_role("link", name="Runs").click()
+    expect(listed(page)).to_have_count(1)
+    server.pause()
+    listed(page).click()
+    expect(page.get_by_text("Cannot show this run")).to_be_visible()
+    server.resume()
+    expect(rows(page)).to_have_count(4)
+
+
+def test_assistive_technology_hears_where_a_span_stands(page, server, family):
+    """Its level, its place among its siblings and how many they are."""
+    page.goto(f"{server.url}/runs/{family[0]}")
+    expect(rows(page)).to_have_count(4)
+
+    names = ("aria-level", "aria-posinset", "aria-setsize")
+    stands = [[row.get_attribute(name) for name in names] for row in rows(page).all()]
+    assert stands == [["1", "1", "2"], ["2", "1", "2"], ["2", "2", "2"], ["1", "2", "2"]]
+
+
 def test_the_time_is_zoomed_and_fitted(page, server, family):
     """By keys, and by dragging on the axis."""
     page.goto(f"{server.url}/runs/{family[0]}")
@@ -216,6 +279,34 @@ def test_quality_has_a_tab_where_there_is_some(page, server, recording):
     page.get_by_role("tab", name="Quality 1").click()
     for text in ("score", "7 of 10", "a reviewer"):
         expect(page.get_by_role("tabpanel")).to_contain_text(text)
+
+
+def test_quality_has_an_address_and_keys(page, server, recording):
+    """Arrows turn from tab to tab, a search turns to the spans, Escape is one step back."""
+    run = recording.run()
+    span = recording.span(run)
+    recording.quality(run, value=7)
+    page.goto(f"{server.url}/runs/{run}/{span}?tab=quality")
+    quality, spans = page.get_by_role("tab", name="Quality"), page.get_by_role("tab", name="Spans")
+    expect(quality).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tabpanel")).to_contain_text("7 of 10")
+
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search this run")).to_be_focused()
+    expect(page).to_have_url(f"{server.url}/runs/{run}/{span}")
+    spans.focus()
+    for key, there in (("ArrowRight", quality), ("ArrowRight", spans), ("ArrowLeft", quality),
+                       ("Home", spans), ("End", quality)):  # fmt: skip
+        page.keyboard.press(key)
+        expect(there).to_be_focused()
+        expect(there).to_have_attribute("aria-selected", "true")
+    expect(page).to_have_url(f"{server.url}/runs/{run}/{span}?tab=quality")
+    recording.quality(run, value=8)
+    expect(page.get_by_role("tabpanel")).to_contain_text("8 of 10")
+    expect(quality).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(spans).to_have_attribute("aria-selected", "true")
+    expect(chosen(page)).to_have_count(1)
 
 
 def test_ten_thousand_spans(page, server, recording, record_property):

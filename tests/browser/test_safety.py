@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import listed
+
 pytestmark = pytest.mark.slow
 
 HOSTILE = [
@@ -56,9 +58,9 @@ def test_hostile_content_stays_text(page, server, recording):
     server.terminate(run, ALL)
 
     page.goto(server.url)
-    expect(page.get_by_role("row")).to_contain_text("<script>alert(1)</script>")
+    expect(listed(page)).to_contain_text("<script>alert(1)</script>")
     page.get_by_label("Search runs").fill("<script>")
-    expect(page.get_by_role("row")).to_have_count(1)
+    expect(listed(page)).to_have_count(1)
     unharmed(page)
     for span in (chat, odd):
         page.goto(f"{server.url}/runs/{run}/{span}")
@@ -110,6 +112,20 @@ def test_the_policy_stops_what_would_slip_through(page, server, complaints):
     assert refused == "TypeError"
     assert any("TrustedHTML" in complaint for complaint in complaints)
     complaints.clear()
+
+
+def test_under_a_foreign_name_every_request_needs_the_header(page, server, complaints):
+    """A browser does not send it by itself; what adds it opens the page, and keeps it live."""
+    complaints.expected = "Failed to load resource"
+    foreign = server.url.replace("127.0.0.1", "dev.localhost")
+    page.goto(foreign)
+    expect(page.get_by_text("the token is missing or unknown")).to_be_visible()
+
+    page.set_extra_http_headers({"Authorization": f"Bearer {server.token}"})
+    page.goto(foreign)
+    expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"export PREFACTOR_API_URL={foreign}")).to_be_visible()
 
 
 def test_another_site_cannot_press_the_button(page, server, recording, complaints):

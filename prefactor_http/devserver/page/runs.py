@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from prefactor_http.devserver import templates
+from prefactor_http.devserver.auth import DEFAULT_DEPLOYMENT_TOKEN
 from prefactor_http.devserver.backend import Backend
 from prefactor_http.devserver.errors import not_found
 from prefactor_http.devserver.page.counts import Budget, Counts
@@ -14,11 +15,12 @@ _WINDOW = 10_000
 """Runs that one request looks through at most; a filter that finds little goes on from there."""
 _ROWS = 20_000
 """Spans that one request counts at most."""
-_MOST_AGENTS = 500
+_MOST_NAMES = 500
 _COLUMNS = (
     "seq",
     "id",
     "agent_id",
+    "agent_name",
     "status",
     "purpose",
     "external_identifier",
@@ -28,17 +30,14 @@ _COLUMNS = (
     "inserted_at",
 )
 _SELECT = (
-    f"SELECT {', '.join('instances.' + name for name in _COLUMNS)}, agents.name AS agent,"
+    f"SELECT {', '.join('instances.' + name for name in _COLUMNS)},"
     " agent_versions.external_identifier AS version"
 )
-_FROM = (
-    " FROM instances JOIN agents ON agents.id = instances.agent_id"
-    " JOIN agent_versions ON agent_versions.id = agent_version_id"
-)
+_FROM = " FROM instances JOIN agent_versions ON agent_versions.id = agent_version_id"
 
 
 class RunsWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Query of the list: filters, and below which number to go on."""
+    """Query of the list: filters, and below which number to go on; *agent* is a name."""
 
     status: str = ""
     agent: str = ""
@@ -54,7 +53,8 @@ class RunWanted(msgspec.Struct, frozen=True, kw_only=True):
 def listing(backend: Backend, counts: Counts, wanted: RunsWanted) -> dict[str, Any]:
     """Return runs, newest first, and the number to go on below; None when there are no more.
 
-    The first page also says how many fit the filters and which agents there are.
+    The first page also says how many fit the filters, what the agents were called, and whether the
+    well-known deployment token works.
     """
     storage = backend.storage
     newest = storage.one("SELECT coalesce(max(seq), 0) FROM instances")[0]
@@ -78,17 +78,20 @@ def listing(backend: Backend, counts: Counts, wanted: RunsWanted) -> dict[str, A
         )[0]
         found["more_than_total"] = floor > 1
         found["agents"] = [
-            dict(row)
+            row["agent_name"]
             for row in storage.rows(
-                "SELECT id, name FROM agents WHERE deleted = 0 ORDER BY name, seq LIMIT ?",
-                (_MOST_AGENTS,),
+                "SELECT DISTINCT agent_name FROM instances WHERE seq >= ?"
+                " ORDER BY agent_name LIMIT ?",
+                (floor, _MOST_NAMES),
             )
         ]
+        works = backend.tokens.works(DEFAULT_DEPLOYMENT_TOKEN)
+        found["token"] = DEFAULT_DEPLOYMENT_TOKEN if works else None
     return found
 
 
 def head(backend: Backend, counts: Counts, run_id: str) -> dict[str, Any]:
-    """Return one run with its counts, its declared span types and its quality records.
+    """Return one run with its counts, the titles of its span types and its quality records.
 
     Raises:
         ApiError: 404 if there is no such run.
@@ -106,10 +109,7 @@ def head(backend: Backend, counts: Counts, run_id: str) -> dict[str, Any]:
     quality: dict[str, Any] = msgspec.json.decode(row["quality"])
     return {
         "run": _shown(row, counts, Budget(_ROWS)) | {"environment_id": row["environment_id"]},
-        "types": {
-            name: {"title": kind.title, "templated": kind.template is not None}
-            for name, kind in kinds.items()
-        },
+        "titles": {name: kind.title for name, kind in kinds.items()},
         "quality": [
             _quality(name, payload, schemas[name]) for name, payload in sorted(quality.items())
         ],
@@ -130,11 +130,11 @@ def _conditions(wanted: RunsWanted, before: int, floor: int) -> tuple[str, list[
         conditions.append("instances.status = ?")
         values.append(wanted.status)
     if wanted.agent:
-        conditions.append("instances.agent_id = ?")
+        conditions.append("agent_name = ?")
         values.append(wanted.agent)
     for word in wanted.q.split():
         conditions.append(
-            "instances.id || ' ' || agents.name || ' ' ||"
+            "instances.id || ' ' || agent_name || ' ' ||"
             " coalesce(agent_versions.external_identifier, '') || ' ' ||"
             " coalesce(instances.external_identifier, '') || ' ' ||"
             " coalesce(instances.termination_reason, '') LIKE ? ESCAPE '\\'"
@@ -147,7 +147,7 @@ def _conditions(wanted: RunsWanted, before: int, floor: int) -> tuple[str, list[
 def _shown(row: Any, counts: Counts, budget: Budget) -> dict[str, Any]:
     """Return one run as the page reads it."""
     by_status, exact = counts.of(row["id"], budget)
-    return {name: row[name] for name in (*_COLUMNS, "agent", "version")} | {
+    return {name: row[name] for name in (*_COLUMNS, "version")} | {
         "spans": by_status,
         "counted": exact,
     }
@@ -155,10 +155,9 @@ def _shown(row: Any, counts: Counts, budget: Budget) -> dict[str, Any]:
 
 def _quality(name: str, payload: Any, schema: dict[str, Any]) -> dict[str, Any]:
     """Return one quality record with its summary."""
-    template = schema["template"]
     return {
         "name": name,
         "title": schema["title"],
-        "summary": None if template is None else templates.render(template, payload),
+        "summary": templates.filled(schema["template"], payload),
         "payload": payload,
     }

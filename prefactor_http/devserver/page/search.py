@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from prefactor_http.devserver import sensitive
 from prefactor_http.devserver.backend import Backend
+from prefactor_http.devserver.page.spans import kinds_of
+from prefactor_http.devserver.page.summary import summary
 
 _MOST_SPANS = 500
 _MOST_BYTES = 2 << 20
@@ -21,7 +23,7 @@ class SearchWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(backend: Backend, run_id: str, wanted: SearchWanted) -> dict[str, Any]:
-    """Return the numbers of spans whose payload, result or mismatch has the text.
+    """Return the numbers of spans whose payload, result, mismatch or summary has the text.
 
     Values that are hidden are not searched. ``next`` is where to go on, None at the end.
     """
@@ -38,13 +40,19 @@ def search(backend: Backend, run_id: str, wanted: SearchWanted) -> dict[str, Any
         if size >= _MOST_BYTES:
             break
     rows = backend.storage.rows(
-        "SELECT seq, sensitive_encoding, payload, result_payload, mismatch FROM spans"
+        "SELECT seq, schema_name, sensitive_encoding, payload, result_payload, mismatch FROM spans"
         " WHERE agent_instance_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
         (run_id, wanted.after, last),
     )
+    kinds = kinds_of(backend, run_id)
+    found = [
+        row["seq"]
+        for row in rows
+        if _holds(row, needles) or _has(needles, summary(kinds.get(row["schema_name"]), row))
+    ]
     ended = not sizes or (last == sizes[-1][0] and len(sizes) < _MOST_SPANS)
     return {
-        "seqs": [row["seq"] for row in rows if _has(row, needles)],
+        "seqs": found,
         "next": None if ended else last,
     }
 
@@ -55,8 +63,8 @@ def _needles(text: str) -> set[str]:
     return {needle.casefold() for needle in (text, *written)}
 
 
-def _has(row: Any, needles: set[str]) -> bool:
-    """Say whether a span has one of *needles*."""
+def _holds(row: Any, needles: set[str]) -> bool:
+    """Say whether a span holds one of *needles*."""
     for name in ("payload", "result_payload", "mismatch"):
         value = row[name]
         if value is None:
@@ -68,7 +76,12 @@ def _has(row: Any, needles: set[str]) -> bool:
                 except RecursionError:
                     continue
             value = value.decode()
-        text = value.casefold()
-        if any(needle in text for needle in needles):
+        if _has(needles, value):
             return True
     return False
+
+
+def _has(needles: set[str], text: str) -> bool:
+    """Say whether *text* has one of *needles*, in any case of letters."""
+    folded = text.casefold()
+    return any(needle in folded for needle in needles)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from prefactor_http.devserver import sensitive, templates
+from prefactor_http.devserver import sensitive
 from prefactor_http.devserver.backend import Backend, SpanType
-from prefactor_http.devserver.decoding import decode_stored
 from prefactor_http.devserver.errors import bad_request, not_found
+from prefactor_http.devserver.page.summary import filled, summary
 
 _SHOWN = ("seq", "id", "parent_span_id", "schema_name", "status", "started_at", "finished_at")
 _SELECT = (
@@ -18,7 +18,6 @@ _SELECT = (
 _MOST_NAMED = 400
 _MOST_BYTES = 1 << 20
 """Payloads that one request for summaries reads at most, give or take one."""
-_LONGEST_SUMMARY = 300
 
 
 class SpansWanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,28 +62,22 @@ def listing(backend: Backend, run_id: str, wanted: SpansWanted) -> dict[str, Any
 
 
 def summaries(backend: Backend, run_id: str, wanted: SummariesWanted) -> dict[str, Any]:
-    """Return the rendered summaries of some spans by number; what is missing was too much for once.
-
-    Sensitive values are hidden in them.
-    """
+    """Return the summaries of some spans by number; what is missing was too much for once."""
     rows = backend.storage.rows(
         "SELECT seq, schema_name, length(payload) + coalesce(length(result_payload), 0)"
         " FROM spans WHERE seq IN (SELECT value FROM json_each(?)) AND agent_instance_id = ?"
         " ORDER BY seq",
         (_numbers(wanted.seqs), run_id),
     )
-    kinds = _kinds(backend, run_id)
-    texts: dict[str, str | None] = {}
+    kinds = kinds_of(backend, run_id)
+    texts: dict[str, str] = {}
     size = 0
     for seq, name, length in rows:
         if size >= _MOST_BYTES:
             break
         size += length
-        row = backend.storage.one(
-            "SELECT payload, result_payload, sensitive_encoding FROM spans WHERE seq = ?", (seq,)
-        )
-        text = _summary(kinds.get(name), row)
-        texts[str(seq)] = None if text is None else text[:_LONGEST_SUMMARY]
+        row = backend.storage.one("SELECT payload, result_payload FROM spans WHERE seq = ?", (seq,))
+        texts[str(seq)] = summary(kinds.get(name), row)
     return {"summaries": texts}
 
 
@@ -97,7 +90,7 @@ def details(backend: Backend, span_id: str, wanted: SpanWanted) -> dict[str, Any
     row = backend.storage.one("SELECT * FROM spans WHERE id = ?", (span_id,))
     if row is None:
         raise not_found("span")
-    kinds = _kinds(backend, row["agent_instance_id"])
+    kinds = kinds_of(backend, row["agent_instance_id"])
     kind = kinds.get(row["schema_name"])
     hidden = bool(row["sensitive_encoding"]) and not wanted.reveal
     mismatch = row["mismatch"]
@@ -109,7 +102,7 @@ def details(backend: Backend, span_id: str, wanted: SpanWanted) -> dict[str, Any
         "mismatch": None if mismatch is None else msgspec.Raw(mismatch.encode()),
         "sensitive": bool(row["sensitive_encoding"]),
         "hidden": hidden,
-        "summary": _summary(kind, row),
+        "summary": filled(kind, row),
         "payload": _raw(row["payload"], hidden=hidden),
         "result_payload": _raw(row["result_payload"], hidden=hidden),
     }
@@ -125,24 +118,7 @@ def _raw(body: bytes | None, *, hidden: bool) -> msgspec.Raw | None:
         raise bad_request("this payload is nested too deeply to hide values in it") from None
 
 
-def _summary(kind: SpanType | None, row: Any) -> str | None:
-    """Render the template of *kind* with what may be shown; None without one."""
-    if kind is None or kind.template is None:
-        return None
-    variables: dict[str, Any] = {}
-    try:
-        for name in ("payload", "result_payload"):
-            body = row[name]
-            if body is not None:
-                hide = row["sensitive_encoding"]
-                shown = sensitive.replaced(body, sensitive.HIDDEN) if hide else body
-                variables |= decode_stored(shown)
-    except RecursionError:
-        return None
-    return templates.render(kind.template, variables)
-
-
-def _kinds(backend: Backend, run_id: str) -> dict[str, SpanType]:
+def kinds_of(backend: Backend, run_id: str) -> dict[str, SpanType]:
     """Return the span types of a run, none if there is no such run."""
     row = backend.storage.one("SELECT schema_version_id FROM instances WHERE id = ?", (run_id,))
     return {} if row is None else backend.span_types(row[0])

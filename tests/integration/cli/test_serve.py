@@ -44,6 +44,22 @@ def test_what_serve_prints_is_all_an_exporter_needs(start):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tokens", "warnings"), [([], 1), (["--token", "mine", "--deployment-token", "its"], 0)]
+)
+def test_serve_warns_of_tokens_that_everybody_knows(start, tokens, warnings):
+    """Where other machines can reach it, in one line."""
+    child = start("serve", "--host", "0.0.0.0", "--port", 0, "--json", *tokens)
+    child.stdout.readline()
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate()
+
+    assert child.returncode == 0
+    assert errors.count("\n") == 1 + warnings
+    assert errors.count("warning: 0.0.0.0 is open to other machines") == warnings
+
+
+@pytest.mark.slow
 def test_taken_port_is_one_line_that_says_what_to_do(run):
     """A port in use is named, with the way out."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -175,11 +175,11 @@ async def test_the_list_is_paged_newest_first(api):
     assert listed == made[::-1]
     assert third["next"] is None
     assert first["total"] == 5 and first["more_than_total"] is False
-    assert [agent["id"] for agent in first["agents"]] == [api.server.agent_id]
+    assert first["agents"] == ["Development agent"]
     assert "total" not in second
     newest = first["runs"][0]
     assert newest["spans"] == {"active": 1, "failed": 1} and newest["counted"] is True
-    assert newest["agent"] == "Development agent" and newest["version"] == "v1"
+    assert newest["agent_name"] == "Development agent" and newest["version"] == "v1"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,33 @@ async def test_the_list_is_filtered(api, query, found):
 async def test_questions_beyond_their_bounds_are_refused(api, path):
     """In the envelope of the API."""
     assert (await ask(api, path, 422))["code"] == "validation_errors"
+
+
+async def test_a_run_keeps_the_name_it_registered_with(api):
+    """It is shown, searched and filtered by, whatever the agent is called later."""
+    for version in ({"name": "Early bird"}, {"external_identifier": "v1"}, {"name": "Night owl"}):
+        await api.post("/agent_instance/register", api.registration(agent_version=version))
+    everything = await ask(api, "/page/runs")
+    by_name = await ask(api, "/page/runs?agent=Early+bird")
+    by_text = await ask(api, "/page/runs?q=owl")
+    oldest = everything["runs"][2]["id"]
+
+    assert [run["agent_name"] for run in everything["runs"]] == [
+        "Night owl", "Early bird", "Early bird",
+    ]  # fmt: skip
+    assert everything["agents"] == ["Early bird", "Night owl"]
+    assert by_name["total"] == 2
+    assert [run["agent_name"] for run in by_text["runs"]] == ["Night owl"]
+    assert (await ask(api, f"/page/runs/{oldest}"))["run"]["agent_name"] == "Early bird"
+
+
+async def test_the_deployment_token_is_told_if_everybody_knows_it_and_it_works(api):
+    """One that was chosen is nobody's business."""
+    assert (await ask(api, "/page/runs"))["token"] == api.server.deployment_token
+    api.server.set_token_state(api.server.deployment_token, "suspended")
+    assert (await ask(api, "/page/runs"))["token"] is None
+    api.server.add_token("chosen", agent_id=api.server.agent_id)
+    assert "chosen" not in json.dumps(await ask(api, "/page/runs"))
 
 
 async def test_a_filter_that_finds_little_goes_on_in_the_next_question(api, monkeypatch):
@@ -284,7 +311,7 @@ async def test_counts_of_many_runs_do_not_pile_up(api, monkeypatch):
 
 
 async def test_a_run_is_told_with_its_types_and_its_quality(api):
-    """Titles, whether there is a template, and rendered summaries."""
+    """Titles and rendered summaries."""
     run = await api.instance()
     for name in ("tone", "score"):
         body = {"name": name, "payload": {"value": 7}}
@@ -292,8 +319,7 @@ async def test_a_run_is_told_with_its_types_and_its_quality(api):
     answer = await ask(api, f"/page/runs/{run}")
 
     assert answer["run"]["id"] == run
-    assert answer["types"]["agent:llm"] == {"title": "Model call", "templated": True}
-    assert answer["types"]["agent:tool"]["templated"] is False
+    assert answer["titles"] == {"agent:llm": "Model call", "agent:tool": "agent:tool"}
     shown = [(record["name"], record["summary"]) for record in answer["quality"]]
     assert shown == [("score", "Score 7"), ("tone", None)]
     assert (await ask(api, "/page/runs/nothing", 404))["code"] == "not_found"
@@ -334,8 +360,40 @@ async def test_summaries_are_rendered_until_it_is_too_much_for_once(api, monkeyp
     plain = await ask(api, f"/page/runs/{run}/summaries?seqs={last}")
 
     assert list(answer.values()) == ["a said hello", "b" * 300]
-    assert plain["summaries"] == {str(last): None}
+    assert plain["summaries"] == {str(last): ""}
     assert (await ask(api, f"/page/runs/x/summaries?seqs={last}"))["summaries"] == {}
+
+
+WRAPPED = {"$sensitive": "string", "value": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "result", "line"),
+    [
+        ("agent:llm", {"model": "m"}, {"text": "hi"}, "m said hi"),
+        ("agent:llm", {"n": 1}, None, "1"),
+        ("agent:llm", {"model": "m", "key": WRAPPED}, None, "m said"),
+        ("odd", {"q": "Which are open?"}, {"a": ["no 7", 9]}, 'Which are open? → ["no 7",9]'),
+        ("agent:tool", {"q": "two\nlines"}, None, "two lines"),
+        ("odd", {}, {"ok": True}, "→ true"),
+        ("odd", {}, {}, ""),
+        ("odd", {"long": "x" * 99}, None, "x" * 39 + "…"),
+        ("odd", {"messages": [{"role": "user", "content": "Book it."}]}, None, "Book it."),
+        ("odd", {"messages": [{"role": "user"}]}, None, '[{"role":"user"}]'),
+        ("odd", {"key": WRAPPED}, {"n": 1}, "[redacted] → 1"),
+        ("odd", {"s": [WRAPPED]}, None, '[{"$sensitive":"string","value":"[redac…'),
+    ],
+)
+async def test_every_span_has_a_line_that_says_what_it_was_about(api, name, payload, result, line):
+    """Its template, else the beginnings of what went in and came out; nothing sensitive."""
+    run = await api.instance()
+    await api.create(
+        run, schema_name=name, status="complete", payload=payload, result_payload=result
+    )
+    seq = api.server.spans()[0]["seq"]
+    answer = await ask(api, f"/page/runs/{run}/summaries?seqs={seq}")
+
+    assert answer["summaries"] == {str(seq): line}
 
 
 async def test_a_span_is_told_in_full(api):
@@ -352,7 +410,7 @@ async def test_a_span_is_told_in_full(api):
     assert '"payload":{"n":1e999,"big":123456789012345678901}' in raw
     assert answer["title"] == "Model call" and answer["result_payload"] is None
     assert answer["mismatch"] == {"payload": "$.model is required"}
-    assert answer["summary"] == "said"
+    assert answer["summary"] is None, "a template with nothing to fill it with says nothing"
     assert (await ask(api, "/page/spans/nothing", 404))["code"] == "not_found"
 
 
@@ -372,6 +430,21 @@ async def test_sensitive_values_travel_only_when_asked_for(api):
     assert "hunter2" not in shown["summary"]
     assert (await ask(api, f"/page/runs/{run}/search?q=hunter2"))["seqs"] == []
     assert len((await ask(api, f"/page/runs/{run}/search?q=redacted"))["seqs"]) == 1
+
+
+async def test_a_search_finds_the_line_of_a_span(api):
+    """Words of its template, and the arrow between what went in and what came out."""
+    run = await api.instance()
+    for name in ("agent:llm", "odd"):
+        await api.create(
+            run, schema_name=name, status="complete", payload={"model": "large"},
+            result_payload={"text": "hi"},
+        )  # fmt: skip
+    templated, odd = (span["seq"] for span in api.server.spans())
+
+    for text, seqs in (("LARGE SAID hi", [templated]), ("large → hi", [odd]), ("said it", [])):
+        answer = await ask(api, f"/page/runs/{run}/search", params={"q": text})
+        assert answer["seqs"] == seqs
 
 
 async def test_a_search_finds_what_payloads_results_and_mismatches_hold(api):
@@ -428,7 +501,7 @@ async def test_a_payload_too_deep_to_hide_values_in_spoils_nothing_else(api):
     assert "too deeply" in (await ask(api, "/page/spans/deep", 400))["message"]
     assert len((await ask(api, f"/page/runs/{run}/spans"))["spans"]) == 2
     summaries = await ask(api, f"/page/runs/{run}/summaries?seqs={seq}")
-    assert summaries["summaries"] == {str(seq): None}
+    assert summaries["summaries"] == {str(seq): ""}
     assert len((await ask(api, f"/page/runs/{run}/search?q=needle"))["seqs"]) == 1
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from pfid import extract_partition
 
 from prefactor_http.devserver import DevServer, StorageError
-from prefactor_http.devserver.ids import partition_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,7 +40,7 @@ def test_it_has_an_account_an_agent_an_environment_and_two_tokens():
     with DevServer(partition=77, token="mine", deployment_token="its") as server:
         assert ping(server.url, "mine") == ping(server.url, "its") == "success"
         ids = (server.account_id, server.agent_id, server.environment_id)
-        assert {partition_of(pfid) for pfid in ids} == {server.partition} == {77}
+        assert {extract_partition(pfid) for pfid in ids} == {server.partition} == {77}
 
 
 async def test_pause_takes_the_api_down_and_resume_brings_it_back(api):
@@ -176,6 +176,55 @@ def test_the_command_line_serves_until_told_to_stop(tmp_path, number):
     assert line.startswith("Listening on http://127.0.0.1:") and "token=mine" in line
     assert answer == "success"
     assert (process.returncode, rest, errors) == (0, "", "")
+
+
+KNOWN = {"token": "dev-account-token", "deployment_token": "dev-deployment-token"}
+OWN = {"token": "mine", "deployment_token": "its"}
+
+
+@pytest.mark.parametrize(
+    ("host", "tokens", "named"),
+    [
+        ("127.0.0.1", KNOWN, None),
+        ("127.8.8.8", KNOWN, None),
+        ("::1", KNOWN, None),
+        ("localhost", KNOWN, None),
+        ("0.0.0.0", OWN, None),
+        ("0.0.0.0", KNOWN, "(dev-account-token, dev-deployment-token)"),
+        ("::", KNOWN | {"token": "mine"}, "(dev-deployment-token)"),
+        ("box.example", OWN | {"token": "dev-account-token"}, "(dev-account-token)"),
+    ],
+)
+def test_a_server_knows_that_anybody_can_come_in(host, tokens, named):
+    """From other machines, with a token that everybody knows."""
+    server = DevServer(host=host, **tokens)
+    exposure = server.exposure
+    server.stop()
+
+    assert exposure is None if named is None else named in exposure
+
+
+def test_a_file_keeps_well_known_tokens_too(tmp_path):
+    """Other tokens on the next start do not close the door."""
+    DevServer(db=tmp_path / "x.db").stop()
+    server = DevServer(db=tmp_path / "x.db", host="0.0.0.0", **OWN)
+    assert "dev-account-token" in server.exposure
+    server.set_token_state("dev-account-token", "revoked")
+    server.set_token_state("dev-deployment-token", "revoked")
+    assert server.exposure is None
+    server.stop()
+
+
+@pytest.mark.slow
+def test_the_command_line_warns_of_an_open_door():
+    """In one line; with tokens of one's own there is nothing to say."""
+    with run("--host", "0.0.0.0", "--port", "0") as process:
+        assert process.stdout.readline().startswith("Listening on")
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+
+    assert errors.startswith("prefactor_http.devserver: warning: 0.0.0.0 is open to other machines")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.slow

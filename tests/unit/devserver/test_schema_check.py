@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefactor_http.devserver.schema_check import compile_for_objects, problem_with
+from prefactor_http.devserver.schema_check import compile_for_objects
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -16,6 +16,13 @@ json_values = st.recursive(
 keywords = st.sampled_from(
     ["type", "required", "properties", "additionalProperties", "items", "enum", "const", "anyOf"]
 )
+
+
+def problem_with(value, schema):
+    """Check *value* as a member of an object: the path begins at the member."""
+    check = compile_for_objects({"properties": {"it": schema}})
+    problem = None if check is None else check({"it": value})
+    return None if problem is None else problem.replace("$.it", "$", 1)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefactor_http.devserver import sensitive
-from prefactor_http.devserver.templates import render
+from prefactor_http.devserver.templates import filled, render
 
 VARIABLES = {"a": {"b": "deep", "c.d": 4, "list": ["zero", {"x": True}]}, "n": None}
 
@@ -35,10 +35,26 @@ def test_a_broken_template_has_no_summary(template):
     assert render(template, VARIABLES) is None
 
 
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("{{ nothing }} → {{ n }}", None),
+        ("{{ nothing }} → {{ a.b }}", "→ deep"),
+        ("plain", "plain"),
+        ("{{ a ~ b }}", None),
+        (None, None),
+    ],
+)
+def test_people_are_not_shown_what_is_left_of_a_template_without_values(template, line):
+    """One without places says what it says."""
+    assert filled(template, VARIABLES) == line
+
+
 @given(template=st.text(alphabet="{}[]ab.'\" |%0", max_size=20))
 def test_no_template_makes_rendering_fail(template):
     """Whatever people write."""
     assert isinstance(render(template, VARIABLES), str | None)
+    assert isinstance(filled(template, VARIABLES), str | None)
 
 
 def test_wrapped_values_are_replaced_at_any_depth():

@@ -17,11 +17,13 @@ export class Detail {
     this.span = null;
     this.abort = null;
     this.timer = null;
+    this.failed = false;
     this.clear();
   }
 
   clear() {
     this.stop();
+    this.failed = false;
     this.span = null;
     this.body.replaceChildren(el("div", { class: "empty" },
       el("p", { text: "Select a span to see what went in and what came out." }),
@@ -50,14 +52,21 @@ export class Detail {
     this.timer = setTimeout(() => this.load(), other ? PATIENCE : 0);
   }
 
+  /** Load what could not be loaded. */
+  retry() {
+    if (this.failed) this.load();
+  }
+
   async load() {
     const span = this.span;
+    this.failed = false;
     this.abort = new AbortController();
     try {
       this.fill(span, await askSpan(span.id, this.reveal, this.abort.signal));
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.body.querySelector(".loading")?.remove();
+      this.failed = true;
+      this.body.querySelector(".loading, .problem")?.remove();
       this.body.append(el("p", { class: "problem", role: "alert", text: `Cannot show this span: ${error.message}` }));
     }
   }

@@ -45,14 +45,14 @@ export function askReason(run, done) {
 
 const KEYS = [
   ["↑ ↓", "select a run or a span"],
-  ["→ ←", "open or close a span; its first child, its parent"],
+  ["→ ←", "open or close a span; its first child, its parent; another tab"],
   ["Enter", "open the run; look at the span"],
   ["Home End", "first and last"],
   ["Page ↑ ↓", "a screenful"],
   ["/", "search"],
   ["+ − 0", "zoom in, zoom out, fit"],
   ["z", "zoom to the selected span"],
-  ["Esc", "back: out of the search, the span, the run"],
+  ["Esc", "one step back: out of the search, the span, the run"],
   ["?", "this list"],
 ];
 

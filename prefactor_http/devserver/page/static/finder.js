@@ -1,12 +1,16 @@
-// Search within a run: names at once, what the spans hold as the server finds it.
+// Search within a run: titles and names at once, what the spans hold as the server finds it.
 
 import { ask, runPath } from "/assets/api.js";
 
 export class Finder {
-  /** @param found Called whenever there is more to show. */
-  constructor(run, spans, found) {
+  /**
+   * @param title Returns what a span is called.
+   * @param found Called whenever there is more to show.
+   */
+  constructor(run, spans, title, found) {
     this.run = run;
     this.spans = spans;
+    this.title = title;
     this.found = found;
     this.text = "";
     this.status = "";
@@ -40,6 +44,11 @@ export class Finder {
     this.more();
   }
 
+  /** Go on where the server did not answer. */
+  retry() {
+    if (this.error) this.again(this.reached);
+  }
+
   /** Go on to the end of what there is. */
   async more() {
     if (this.text === "" || this.busy) return;
@@ -70,9 +79,9 @@ export class Finder {
     if (!this.active) return null;
     const needle = this.text.toLowerCase();
     const { held, status } = this;
+    const called = (span) => [this.title(span), span.name].some((text) => text.toLowerCase().includes(needle));
     return (span) =>
       (status === "" || span.status === status) &&
-      (needle === "" || held.has(span.seq) || span.name.toLowerCase().includes(needle) ||
-        span.id === needle);
+      (needle === "" || held.has(span.seq) || called(span) || span.id === needle);
   }
 }

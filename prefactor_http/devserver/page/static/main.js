@@ -12,17 +12,29 @@ const place = document.getElementById("view");
 const crumbs = document.getElementById("crumbs");
 const live = document.getElementById("live");
 let view = null;
+let list = null;
 
 const app = {
   /** Go to another view. */
   go(path) {
-    history.pushState(null, "", path);
+    history.pushState({ listed: view === list }, "", path);
+    show();
+  },
+
+  /** Leave a run for the list it was opened from, as that was left. */
+  leave() {
+    if (history.state?.listed) history.back();
+    else app.go(list?.address ?? "/");
+  },
+
+  /** Begin the view again. */
+  again() {
     show();
   },
 
   /** Have the address say what is shown. */
   replace(path) {
-    history.replaceState(null, "", path);
+    history.replaceState(history.state, "", path);
   },
 
   title(text) {
@@ -55,7 +67,10 @@ function parts() {
 function show() {
   view?.close();
   const [root, run, span] = parts();
-  view = root === "runs" && run ? new RunView(app, run, span) : new RunsView(app, new URLSearchParams(location.search));
+  const query = new URLSearchParams(location.search);
+  if (root === "runs" && run) view = new RunView(app, run, span, query);
+  else if (view !== list && list?.address === location.pathname + location.search) view = list;
+  else view = list = new RunsView(app, query);
   place.replaceChildren(view.element);
   view.mount();
 }
@@ -86,7 +101,7 @@ document.addEventListener("keydown", (event) => {
   if (pressing && target.matches("button, a, summary")) return;
   // Inside the panel the arrows scroll what is read.
   if (target.closest(".detail, .quality") && event.key !== "Escape" && event.key !== "/" && event.key !== "?") return;
-  if (event.key === "/") view.search?.focus();
+  if (event.key === "/") view.find();
   else if (event.key === "?") showKeys();
   else if (!view.key(event)) return;
   event.preventDefault();

@@ -24,7 +24,11 @@ export class Rows {
     this.scrolled = () => this.draw(false);
     scroller.addEventListener("scroll", this.scrolled, { passive: true });
     this.observer = new ResizeObserver(() => this.draw(false));
-    this.observer.observe(scroller);
+    this.open();
+  }
+
+  open() {
+    this.observer.observe(this.scroller);
   }
 
   /** Show `count` rows, filling all in sight again. */

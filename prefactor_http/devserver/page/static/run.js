@@ -20,12 +20,14 @@ const NARROW = "(max-width: 860px)";
 
 export class RunView {
   /** @param app See the list of runs. */
-  constructor(app, run, span) {
+  constructor(app, run, span, query) {
     this.app = app;
     this.id = run;
     this.wanted = span;
+    this.tabWanted = query.get("tab");
     this.run = null;
-    this.types = {};
+    this.unanswered = false;
+    this.titles = new Map();
     this.spans = new Spans();
     this.summaries = new Map();
     this.closed = false;
@@ -33,12 +35,15 @@ export class RunView {
     this.build();
     this.changed = throttled(() => this.renew(), 400);
     this.summarize = settled(() => this.askSummaries(), 40);
-    this.remember = settled(() => this.app.replace(this.path()), 150);
+    this.remember = settled(() => {
+      if (!this.closed) this.app.replace(this.path());
+    }, 150);
     this.ticking = setInterval(() => this.tick(), TICK);
   }
 
   build() {
-    this.finder = new Finder(this.id, this.spans, () => this.draw());
+    const title = (span) => this.titles.get(span.name) ?? span.name;
+    this.finder = new Finder(this.id, this.spans, title, () => this.draw());
     this.detail = new Detail(() => this.leaveSpan());
     this.waterfall = new Waterfall(this.spans, {
       select: (span, opened) => this.select(span, { opened }),
@@ -49,10 +54,10 @@ export class RunView {
       },
       zoomed: (zoomed) => setAttribute(this.fit, "aria-pressed", String(!zoomed)),
     });
-    this.waterfall.title = (span) => this.types[span.name]?.title ?? span.name;
+    this.waterfall.title = title;
     this.waterfall.summary = (span) => this.summaries.get(span.seq);
     this.search = el("input", {
-      type: "search", placeholder: "Search names, payloads, results…", "aria-label": "Search this run",
+      type: "search", placeholder: "Name, summary, payload…", "aria-label": "Search this run",
       "aria-keyshortcuts": "/", maxlength: "200", autocomplete: "off", spellcheck: "false",
     });
     this.search.addEventListener("input", settled(() => {
@@ -76,10 +81,16 @@ export class RunView {
         this.fit,
         button("+", () => this.waterfall.zoom(2), { title: "Zoom in (+)", "aria-label": "Zoom in" })));
     this.head = el("header", { class: "run-head" });
-    this.tabs = el("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the run", hidden: true });
-    this.panel = el("div", { class: "panel" }, this.tools,
+    this.panel = el("div", { class: "panel", id: "spans-panel" }, this.tools,
       el("div", { class: "split" }, this.waterfall.element, this.detail.element));
-    this.quality = el("div", { class: "panel quality", role: "tabpanel", hidden: true });
+    this.quality = el("div", { class: "panel quality", id: "quality-panel", role: "tabpanel", "aria-label": "Quality", tabindex: "0", hidden: true });
+    this.panels = [this.panel, this.quality];
+    this.tabs = el("div", {
+      class: "tabs", role: "tablist", "aria-label": "Parts of the run", hidden: true,
+      on: { keydown: (event) => this.tabKey(event) },
+    }, ...this.panels.map((panel) => el("button", {
+      type: "button", role: "tab", "aria-controls": panel.id, on: { click: () => this.turnTo(panel) },
+    })));
     this.element = el("section", { class: "run" }, this.head, this.tabs, this.panel, this.quality);
   }
 
@@ -91,11 +102,12 @@ export class RunView {
       if (!this.closed) this.missing(error);
       return;
     }
-    this.waterfall.scroller.focus({ preventScroll: true });
+    this.home.focus({ preventScroll: true });
     await this.load();
   }
 
   missing(error) {
+    this.unanswered = error.status === 0;
     const text = error.status === 404 ? "There is no such run" : `Cannot show this run: ${error.message}`;
     this.app.crumbs([el("span", { text: "Not found" })]);
     this.element.replaceChildren(el("div", { class: "empty" }, el("h2", { text }),
@@ -113,13 +125,20 @@ export class RunView {
 
   /** What has the focus when nothing else has. */
   get home() {
-    return this.waterfall.scroller;
+    return this.panel.hidden ? this.quality : this.waterfall.scroller;
   }
 
   path() {
     const run = `/runs/${encodeURIComponent(this.id)}`;
     const span = this.waterfall.selected;
-    return span ? `${run}/${encodeURIComponent(span.id)}` : run;
+    return (span ? `${run}/${encodeURIComponent(span.id)}` : run) + (this.panel.hidden ? "?tab=quality" : "");
+  }
+
+  /** Go to the search. */
+  find() {
+    if (this.run === null) return;
+    this.turnTo(this.panel);
+    this.search.focus();
   }
 
   get now() {
@@ -181,7 +200,11 @@ export class RunView {
 
   /** Something has changed: ask what. */
   async renew() {
-    if (this.closed || this.run === null) return;
+    if (this.closed) return;
+    if (this.run === null) {
+      if (this.unanswered) this.app.again();
+      return;
+    }
     try {
       const head = await ask(runPath(this.id));
       if (this.closed) return;
@@ -190,6 +213,8 @@ export class RunView {
       if (!this.closed && error.status === 404) this.missing(error);
       return;
     }
+    this.detail.retry();
+    this.finder.retry();
     if (this.loading) setTimeout(this.changed, 200);
     else await this.load();
   }
@@ -199,11 +224,11 @@ export class RunView {
   }
 
   /** Take in the head of the run. */
-  tell({ run, types, quality }) {
+  tell({ run, titles, quality }) {
     this.run = run;
-    this.types = types;
-    this.app.title(`${run.agent} ${run.version ?? ""}`.trim());
-    this.app.crumbs([el("span", { text: run.agent }), el("code", { text: short(run.id), title: run.id })]);
+    this.titles = new Map(Object.entries(titles));
+    this.app.title(`${run.agent_name} ${run.version ?? ""}`.trim());
+    this.app.crumbs([el("span", { text: run.agent_name }), el("code", { text: short(run.id), title: run.id })]);
     this.drawHead();
     this.drawQuality(quality);
     if (!run.counted) setTimeout(this.changed, 50);
@@ -232,7 +257,7 @@ export class RunView {
       ? button("Terminate…", () => askReason(run.id, this.changed), { class: "danger" }) : null;
     this.head.replaceChildren(
       el("div", { class: "line" },
-        el("h1", {}, el("span", { text: run.agent }), " ", el("span", { class: "version", text: run.version ?? "" })),
+        el("h1", {}, el("span", { text: run.agent_name }), " ", el("span", { class: "version", text: run.version ?? "" })),
         el("span", { class: "pill", text: run.status, data: { status: run.status } }),
         el("span", { class: "grow" }), stop),
       facts,
@@ -316,7 +341,7 @@ export class RunView {
   async askSummaries() {
     if (this.closed) return;
     const missing = (this.inSight ?? [])
-      .filter((span) => this.types[span.name]?.templated && !this.summaries.has(span.seq))
+      .filter((span) => !this.summaries.has(span.seq))
       .slice(0, MOST_SUMMARIES).map((span) => span.seq);
     if (!missing.length) return;
     for (const seq of missing) this.summaries.set(seq, "");
@@ -330,7 +355,7 @@ export class RunView {
     }
     if (this.closed) return;
     for (const seq of missing) {
-      if (String(seq) in answer.summaries) this.summaries.set(seq, answer.summaries[seq] ?? "");
+      if (String(seq) in answer.summaries) this.summaries.set(seq, answer.summaries[seq]);
       else this.summaries.delete(seq);
     }
     this.waterfall.refresh();
@@ -346,28 +371,36 @@ export class RunView {
       el("article", { class: "card" },
         el("h2", {}, title, " ", title === name ? null : el("code", { text: name })),
         summary ? el("p", { class: "lead", text: summary }) : null, jsonTree(payload))));
-    this.tabs.replaceChildren(
-      this.tab("Spans", this.panel), this.tab(`Quality ${records.length}`, this.quality));
-    if (!records.length) this.turnTo(this.panel);
-  }
-
-  tab(text, panel) {
-    return el("button", {
-      type: "button", role: "tab", text, "aria-selected": String(!panel.hidden),
-      on: { click: () => this.turnTo(panel) },
-    });
+    ["Spans", `Quality ${records.length}`].forEach((label, index) => setText(this.tabs.children[index], label));
+    const wanted = this.tabWanted === "quality" || !this.quality.hidden;
+    this.tabWanted = null;
+    this.turnTo(records.length && wanted ? this.quality : this.panel);
   }
 
   turnTo(panel) {
-    this.panel.hidden = panel !== this.panel;
-    this.quality.hidden = panel !== this.quality;
-    const shown = [this.panel, this.quality];
-    [...this.tabs.children].forEach((tab, index) => setAttribute(tab, "aria-selected", String(!shown[index].hidden)));
+    this.panels.forEach((each, index) => {
+      each.hidden = each !== panel;
+      const tab = this.tabs.children[index];
+      setAttribute(tab, "aria-selected", String(each === panel));
+      setAttribute(tab, "tabindex", each === panel ? "0" : "-1");
+    });
     if (!this.panel.hidden) this.draw();
+    this.remember();
+  }
+
+  /** The arrows turn from tab to tab. */
+  tabKey(event) {
+    const last = this.panels.length - 1;
+    const at = this.panels.findIndex((panel) => !panel.hidden);
+    const turns = { ArrowLeft: at ? at - 1 : last, ArrowRight: at < last ? at + 1 : 0, Home: 0, End: last };
+    if (!Object.hasOwn(turns, event.key)) return;
+    event.preventDefault();
+    this.turnTo(this.panels[turns[event.key]]);
+    this.tabs.children[turns[event.key]].focus();
   }
 
   key(event) {
-    if (this.run === null) return event.key === "Escape" && (this.app.go("/"), true);
+    if (this.run === null) return event.key === "Escape" && (this.app.leave(), true);
     const { waterfall } = this;
     const { selected } = waterfall;
     const move = (by) => this.select(waterfall.neighbour(by));
@@ -410,9 +443,12 @@ export class RunView {
     this.detail.element.focus({ preventScroll: true });
   }
 
-  /** One step back: out of the search, the filter, the span, the run. */
+  /** One step back: out of the quality records, the search, the filter, the span, the run. */
   escape() {
-    if (this.detail.element.contains(document.activeElement) && !matchMedia(NARROW).matches) {
+    if (this.panel.hidden) {
+      this.turnTo(this.panel);
+      this.home.focus({ preventScroll: true });
+    } else if (this.detail.element.contains(document.activeElement) && !matchMedia(NARROW).matches) {
       this.waterfall.scroller.focus({ preventScroll: true });
     } else if (this.search.value) {
       this.search.value = "";
@@ -420,6 +456,6 @@ export class RunView {
       this.draw();
     } else if (this.finder.status) this.filter("");
     else if (this.waterfall.selected) this.leaveSpan();
-    else this.app.go("/");
+    else this.app.leave();
   }
 }

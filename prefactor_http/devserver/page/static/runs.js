@@ -1,7 +1,7 @@
 // The list of runs.
 
 import { ask } from "/assets/api.js";
-import { el, setAttribute, setText, settled, throttled } from "/assets/dom.js";
+import { copyButton, el, setAttribute, setText, settled, throttled } from "/assets/dom.js";
 import { counted, duration, moment, number, short, soFar, STATUSES, when } from "/assets/format.js";
 import { Rows } from "/assets/rows.js";
 
@@ -9,9 +9,11 @@ const HEIGHT = 40;
 const PAGE = 100;
 const SIGNS = { complete: "✓", failed: "✕", active: "●", pending: "○", cancelled: "–", terminated: "■" };
 const TICK = 1000;
+const EXAMPLE = `python -c 'from prefactor_exporter import Exporter
+Exporter.from_env().record_span("agent:llm", {"question": "What is 6 times 7?"})'`;
 
 export class RunsView {
-  /** @param app `go(path)`, `replace(path)`, `title(text)`, `crumbs(nodes)`, `problem(error)`. */
+  /** @param app `go(path)`, `leave()`, `again()`, `replace(path)`, `title(text)`, `crumbs(nodes)`, `problem(error)`. */
   constructor(app, query) {
     this.app = app;
     this.filters = {
@@ -24,9 +26,13 @@ export class RunsView {
     this.selected = null;
     this.turn = 0;
     this.loading = false;
+    this.loaded = false;
+    this.closed = true;
+    this.scrolled = 0;
+    this.token = null;
+    this.rowcount = -1;
     this.build();
     this.changed = throttled(() => this.renew(), 500);
-    this.ticking = setInterval(() => this.tick(), TICK);
   }
 
   build() {
@@ -48,41 +54,69 @@ export class RunsView {
     }
     this.total = el("span", { class: "muted total", role: "status" });
     this.scroller = el("div", { class: "scroller", role: "grid", tabindex: "0", "aria-label": "Runs", id: "runs" });
+    this.scroller.append(el("div", { class: "runs-head", role: "row", "aria-rowindex": "1" },
+      ...["Status", "Agent", "Version", "Run", "Spans", "Started", "Duration"].map((text) =>
+        el("div", { role: "columnheader", text }))));
     this.empty = el("div", { class: "empty", hidden: true });
-    const head = el("div", { class: "runs-head", "aria-hidden": "true" },
-      ...["Status", "Agent", "Version", "Run", "Spans", "Started", "Duration"].map((text) => el("div", { text })));
     this.element = el("section", { class: "runs" },
       el("div", { class: "bar-tools" }, this.search, this.agents, this.statuses, this.total),
-      head, this.scroller, this.empty);
+      this.scroller, this.empty);
     this.list = new Rows(this.scroller, {
       height: HEIGHT,
       make: () => this.make(),
-      fill: (row, index) => this.fill(row, this.runs[index]),
+      fill: (row, index) => this.fill(row, index),
       seen: (first, last) => this.seen(first, last),
     });
+    this.list.box.setAttribute("role", "rowgroup");
   }
 
+  /** Show the list: from its beginning, or as it was left. */
   async mount() {
+    this.closed = false;
     this.app.title("Runs");
     this.app.crumbs([]);
+    this.app.replace(this.address);
+    this.ticking = setInterval(() => this.tick(), TICK);
+    this.list.open();
     this.scroller.focus({ preventScroll: true });
-    await this.load();
+    if (this.loaded) {
+      this.search.value = this.filters.q;
+      this.scroller.scrollTop = this.scrolled;
+      this.list.draw(true);
+      await this.renew();
+    } else {
+      await this.load();
+    }
   }
 
   close() {
+    this.closed = true;
     this.turn += 1;
+    this.loading = false;
+    this.scrolled = this.scroller.scrollTop;
     clearInterval(this.ticking);
     this.list.close();
   }
 
+  /** The address that says which filters are on. */
+  get address() {
+    const words = new URLSearchParams(Object.entries(this.filters).filter(([, value]) => value));
+    return words.size ? `/?${words}` : "/";
+  }
+
   filter(change) {
+    if (this.closed) return;
     Object.assign(this.filters, change);
     for (const chip of this.statuses.children) {
       setAttribute(chip, "aria-pressed", String(chip.dataset.status === this.filters.status));
     }
-    const words = new URLSearchParams(Object.entries(this.filters).filter(([, value]) => value));
-    this.app.replace(words.size ? `/?${words}` : "/");
+    this.app.replace(this.address);
     this.load();
+  }
+
+  /** Go to the search. */
+  find() {
+    this.search.focus();
   }
 
   /** What has the focus when nothing else has. */
@@ -140,20 +174,29 @@ export class RunsView {
 
   /** Ask again for the newest runs and for those in sight, and put them in their places. */
   async renew() {
+    if (this.closed) return;
     const turn = this.turn;
     if (this.loading) {
       setTimeout(this.changed, 200);
       return;
     }
+    this.loading = true;
     try {
-      const answer = await ask("/page/runs", { ...this.filters, limit: PAGE });
+      const newest = this.runs[0]?.seq ?? Infinity;
+      let answer = await ask("/page/runs", { ...this.filters, limit: PAGE });
       if (turn !== this.turn) return;
       this.told(answer);
-      const newest = this.runs[0]?.seq ?? 0;
-      const arrived = answer.runs.filter((run) => run.seq > newest).length;
       this.runs = this.merge(answer, Infinity);
+      while (answer.next > newest) {
+        // More have arrived than one answer holds.
+        const before = answer.next;
+        answer = await ask("/page/runs", { ...this.filters, limit: PAGE, before });
+        if (turn !== this.turn) return;
+        this.runs = this.merge(answer, before);
+      }
+      const arrived = this.runs.filter((run) => run.seq > newest).length;
       const first = Math.floor(this.scroller.scrollTop / HEIGHT) + arrived;
-      if (first >= answer.runs.length && this.runs[first]) {
+      if (first >= PAGE && this.runs[first]) {
         const before = this.runs[first].seq + 1;
         const limit = Math.min(PAGE, this.list.fitting + 2);
         const seen = await ask("/page/runs", { ...this.filters, limit, before });
@@ -165,11 +208,13 @@ export class RunsView {
         this.list.box.style.height = `${this.runs.length * HEIGHT}px`;
         this.scroller.scrollTop += arrived * HEIGHT;
       }
-      this.show();
-      if (this.runs.some((run) => !run.counted)) setTimeout(this.changed, 50);
     } catch (error) {
       if (turn === this.turn && error.status !== 0) this.app.problem(error);
+      return;
+    } finally {
+      if (turn === this.turn) this.loading = false;
     }
+    this.show();
   }
 
   /** Replace the runs of an answer's range by the answer. */
@@ -181,13 +226,17 @@ export class RunsView {
     return [...above, ...answer.runs, ...below];
   }
 
-  told({ total, more_than_total: more, agents }) {
+  told({ total, more_than_total: more, agents, token }) {
+    this.loaded = true;
+    this.token = token;
+    this.rowcount = more ? -1 : total + 1;
     const noun = total === 1 && !more ? "run" : "runs";
     setText(this.total, `${number(total)}${more ? "+" : ""} ${noun}`);
-    const known = [...this.agents.options].map((option) => `${option.value} ${option.text}`).join();
-    const options = [{ id: "", name: "All agents" }, ...agents];
-    if (known !== options.map(({ id, name }) => `${id} ${name}`).join()) {
-      this.agents.replaceChildren(...options.map(({ id, name }) => el("option", { value: id, text: name })));
+    const names = agents.includes(this.filters.agent) || !this.filters.agent ? agents : [this.filters.agent, ...agents];
+    const known = [...this.agents.options].slice(1).map((option) => option.value);
+    if (JSON.stringify(known) !== JSON.stringify(names)) {
+      this.agents.replaceChildren(el("option", { value: "", text: "All agents" }),
+        ...names.map((name) => el("option", { value: name, text: name })));
     }
     this.agents.value = this.filters.agent;
     this.agents.hidden = agents.length < 2 && !this.filters.agent;
@@ -195,6 +244,8 @@ export class RunsView {
 
   show() {
     this.list.show(this.runs.length);
+    // The header counts as a row; -1 says that nobody knows how many there are.
+    setAttribute(this.scroller, "aria-rowcount", String(this.next === null ? this.runs.length + 1 : this.rowcount));
     const none = this.runs.length === 0 && this.next === null;
     this.empty.hidden = !none;
     if (none) this.empty.replaceChildren(...(this.filtered ? this.nothingFits() : this.nothingYet()));
@@ -210,14 +261,16 @@ export class RunsView {
   }
 
   nothingYet() {
-    const lines = [
-      `export PREFACTOR_API_URL=${location.origin}`,
-      "export PREFACTOR_API_TOKEN=…   # the server printed it when it started",
-    ];
-    return [el("h2", { text: "No runs yet" }),
-      el("p", { text: "Start an agent with these in its environment; its run appears here as it happens." }),
-      el("pre", { text: lines.join("\n") }),
-      el("pre", { text: 'from prefactor_exporter import Exporter\n\nExporter.from_env().record_span("agent:llm", {"question": "What is 6 times 7?"})' })];
+    const address = `export PREFACTOR_API_URL=${location.origin}`;
+    // A deployment token knows its agent; what stands there for another server would be refused.
+    const lines = [address, `export PREFACTOR_API_TOKEN=${this.token}`, "unset PREFACTOR_AGENT_ID PREFACTOR_ENVIRONMENT_ID"];
+    const how = this.token === null
+      ? [el("p", { text: "This server has tokens of its own, which are not shown here. They stand where it was started:" }),
+        el("p", {}, el("code", { text: "prefactor-exporter serve" }), " prints lines to paste, ",
+          el("code", { text: "python -m prefactor_http.devserver" }), " prints ", el("code", { text: "deployment_token=" }), ".")]
+      : [el("p", { text: "Paste this into a shell and start your agent there; its run appears here as it happens." }), pasted(lines.join("\n"))];
+    return [el("h2", { text: "No runs yet" }), ...how,
+      el("p", { text: "An agent of one line, to try it:" }), pasted(EXAMPLE)];
   }
 
   clear() {
@@ -240,14 +293,16 @@ export class RunsView {
     return row;
   }
 
-  fill(row, run) {
+  fill(row, index) {
     const { cells } = row;
+    const run = this.runs[index];
     row.id = `run-${run.seq}`;
+    setAttribute(row, "aria-rowindex", String(index + 2));
     setAttribute(row, "aria-selected", String(run.id === this.selected));
     setText(cells.pill, run.status);
     setAttribute(cells.pill, "data-status", run.status);
     setAttribute(cells.pill, "title", run.termination_reason);
-    setText(cells.agent, run.agent);
+    setText(cells.agent, run.agent_name);
     setText(cells.version, run.version ?? "");
     setText(cells.link, run.external_identifier ?? short(run.id));
     setAttribute(cells.link, "title", run.id);
@@ -301,6 +356,11 @@ export class RunsView {
     else return false;
     return true;
   }
+}
+
+/** Return lines to paste, with a button that copies them. */
+function pasted(text) {
+  return el("div", { class: "pasted" }, el("pre", { text }), copyButton("Copy", () => text));
 }
 
 function took(run) {

@@ -29,7 +29,7 @@ export class Spans {
       if (span) {
         known.push(seq);
       } else {
-        span = { seq, id, parent, name, depth: 0, size: 0, below: false };
+        span = { seq, id, parent, name, depth: 0, size: 0, below: false, place: 1, siblings: 1 };
         this.all.push(span);
         this.bySeq.set(seq, span);
         this.byId.set(id, span);
@@ -56,8 +56,10 @@ export class Spans {
         roots.push(span);
       }
     }
-    for (const siblings of children.values()) siblings.sort(byStart);
-    roots.sort(byStart);
+    for (const siblings of [roots, ...children.values()]) {
+      siblings.sort(byStart);
+      siblings.forEach((span, index) => Object.assign(span, { place: index + 1, siblings: siblings.length }));
+    }
     const tree = [];
     const visited = new Set();
     const walk = (root) => {

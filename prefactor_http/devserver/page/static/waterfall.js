@@ -124,6 +124,8 @@ export class Waterfall {
     const chosen = span === this.selected;
     const folded = span.below && this.matches === null && this.spans.collapsed.has(span.seq);
     setAttribute(row, "aria-level", String(span.depth + 1));
+    setAttribute(row, "aria-posinset", String(span.place));
+    setAttribute(row, "aria-setsize", String(span.siblings));
     setAttribute(row, "aria-selected", String(chosen));
     setAttribute(row, "aria-expanded", span.below ? String(!folded) : null);
     row.classList.toggle("aside", this.matches !== null && !this.matches(span));
@@ -164,7 +166,7 @@ export class Waterfall {
   /** Draw the ticks, at a distance that leaves room for their labels. */
   drawAxis() {
     const [from, to] = this.window;
-    const room = Math.max(2, Math.floor(this.axis.clientWidth / 90));
+    const room = Math.max(2, Math.floor(this.axis.clientWidth / 60));
     const rough = (to - from) / room;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * (STEPS.find((factor) => factor * power >= rough) ?? 10);
