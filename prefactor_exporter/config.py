@@ -116,11 +116,9 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"http must be an HttpClientConfig, got {type(self.http).__name__}; "
                 "build one with HttpClientConfig(api_url, api_token)"
             )
-        address = urlsplit(self.http.api_url)
-        if address.scheme not in {"http", "https"} or not address.hostname:
+        if problem := address_problem(self.http.api_url):
             raise ConfigError(
-                f"{_ADDRESS} must begin with http:// or https:// and a host, "
-                f"got {self.http.api_url!r}"
+                f"{_ADDRESS} is not where requests can go, got {self.http.api_url!r}: {problem}"
             )
         for name in _COUNTS:
             _check_number(name, getattr(self, name), int, at_least=1)
@@ -202,6 +200,22 @@ _COUNTS = (
     "max_spool_bytes",
 )
 _SECONDS = ("block_timeout", "linger", "max_retry_age", "shutdown_timeout", "spool_interval")
+
+
+def address_problem(url: str) -> str:
+    """Return why *url* is no address of a web server, empty if it is one."""
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError as error:
+        return str(error)
+    if address.scheme not in {"http", "https"}:
+        return "it must begin with https:// or http://"
+    if not address.hostname or port == 0:
+        return "it names no host" if not address.hostname else "its port is 0"
+    if address.query or address.fragment or address.username is not None:
+        return "it must end with the host or a path"
+    return ""
 
 
 def _check_agent(agent: AgentInfo) -> None:

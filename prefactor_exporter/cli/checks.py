@@ -23,7 +23,6 @@ from prefactor_exporter import AgentInfo, ExporterConfig
 from prefactor_exporter._core.ids import extract_partition, is_pfid
 from prefactor_exporter._delivery.inspection import survey
 from prefactor_exporter.cli.connection import (
-    address_problem,
     explained,
     is_local,
     tls_trouble,
@@ -173,14 +172,6 @@ def _network(config: ExporterConfig, environ: Mapping[str, str]) -> Iterator[Che
 
 
 def _address(url: str) -> Check:
-    problem = address_problem(url)
-    if problem:
-        return Check(
-            name="address",
-            ok=False,
-            detail=f"{url!r} is no address of an API: {problem}",
-            advice="set PREFACTOR_API_URL to an address such as https://app.prefactorai.com",
-        )
     if urlsplit(url).scheme == "http" and not is_local(url):
         return Check(
             name="address",

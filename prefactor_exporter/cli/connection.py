@@ -11,7 +11,7 @@ import typer
 
 from prefactor_exporter.cli.console import USAGE, fail
 from prefactor_exporter.cli.serve import DEFAULT_PORT
-from prefactor_exporter.config import DEFAULT_API_URL
+from prefactor_exporter.config import DEFAULT_API_URL, address_problem
 from prefactor_http.client import PrefactorHttpClient
 from prefactor_http.config import HttpClientConfig
 from prefactor_http.exceptions import (
@@ -28,7 +28,6 @@ __all__ = [
     "EnvironmentOption",
     "TokenOption",
     "UrlOption",
-    "address_problem",
     "connection",
     "explained",
     "is_local",
@@ -109,22 +108,6 @@ def connection(url: str | None, token: str | None, *, local_token: str) -> HttpC
     if problem := token_problem(token):
         fail(f"{problem}: check --token or PREFACTOR_API_TOKEN", status=USAGE)
     return HttpClientConfig(url, token)
-
-
-def address_problem(url: str) -> str:
-    """Return why *url* is no address of a web server, empty if it is one."""
-    try:
-        address = urlsplit(url)
-        port = address.port
-    except ValueError as error:
-        return str(error)
-    if address.scheme not in {"http", "https"}:
-        return "it must begin with https:// or http://"
-    if not address.hostname or port == 0:
-        return "it names no host" if not address.hostname else "its port is 0"
-    if address.query or address.fragment or address.username is not None:
-        return "it must end with the host or a path"
-    return ""
 
 
 def token_problem(token: str) -> str:

@@ -116,15 +116,24 @@ def test_configuration_is_checked(variables, problem):
         ("http://here:99999", "Port out of range"),
         ("http://here:0", "its port is 0"),
         ("http://me@here", "it must end with the host or a path"),
-        ("http://example.org", "is not encrypted"),
     ],
 )
 def test_address_is_checked(environ, url, problem):
     """A bad address is named before anybody is asked."""
     found = diagnosis(environ | {"PREFACTOR_API_URL": url})
 
+    assert found["configuration"].ok is False
+    assert "PREFACTOR_API_URL" in found["configuration"].detail
+    assert problem in found["configuration"].detail
+    assert "address" not in found
+
+
+def test_an_address_without_encryption_is_named(environ):
+    """Before anybody is asked; the token would be there to read."""
+    found = diagnosis(environ | {"PREFACTOR_API_URL": "http://example.org"})
+
     assert found["address"].ok is False
-    assert problem in found["address"].detail
+    assert "is not encrypted" in found["address"].detail
     assert "name" not in found
 
 

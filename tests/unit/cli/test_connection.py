@@ -7,7 +7,6 @@ import pytest
 from prefactor_exporter import HttpClientConfig
 from prefactor_exporter.cli.connection import (
     LOCAL_URL,
-    address_problem,
     connection,
     explained,
     with_client,
@@ -21,12 +20,6 @@ from prefactor_http.exceptions import (
 
 URL = "https://api.example"
 HTTP = HttpClientConfig(URL, "secret")
-
-
-@pytest.mark.parametrize("url", [LOCAL_URL, "https://a.b", "https://a.b/path", "http://[::1]:1"])
-def test_addresses_are_fine(url):
-    """Host, port and path are what an address may have."""
-    assert address_problem(url) == ""
 
 
 def test_a_token_alone_goes_to_prefactor():

@@ -53,12 +53,22 @@ def test_the_defaults_are_those_that_are_promised():
     }
 
 
-@pytest.mark.parametrize("url", ["nonsense", "localhost:4000", "ftp://host", "http://", "//host"])
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "localhost:4000", "ftp://host", "http://", "//host", "http://[::1", "http://h:0"],
+)
 def test_an_address_that_no_request_can_go_to_is_refused(url):
-    with pytest.raises(ConfigError, match=r"http\.api_url must begin with http://.*, got '"):
+    with pytest.raises(ConfigError, match=r"http\.api_url is not where requests can go, got '"):
         ExporterConfig(http=HttpClientConfig(url, "hush"))
     with pytest.raises(ConfigError, match="PREFACTOR_API_URL"):
         from_env(PREFACTOR_API_URL=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:4000", "https://a.b", "https://a.b/path", "http://[::1]:1"]
+)
+def test_host_port_and_path_are_what_an_address_may_have(url):
+    assert ExporterConfig(http=HttpClientConfig(url, "hush")).http.api_url == url
 
 
 @pytest.mark.parametrize("name", ["agent_id", "environment_id", "name", "version", "description"])
