@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 import threading
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
@@ -87,6 +88,7 @@ class DevServer:
         self._thread: threading.Thread | None = None
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._held: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -153,8 +155,11 @@ class DevServer:
         self._backend.storage.close()
 
     def pause(self) -> None:
-        """Refuse connections and cut those that are open, as if the API were down."""
-        self._wait(self._unlisten())
+        """Refuse connections and cut those that are open, as if the API were down.
+
+        The port stays this server's own.
+        """
+        self._wait(self._unlisten(keep_port=True))
 
     def resume(self) -> None:
         """Listen again on the same port."""
@@ -262,12 +267,15 @@ class DevServer:
         except BaseException:
             await runner.cleanup()
             raise
+        self._let_go_of_port()
         self._runner = runner
         if self.port == 0:
             self.port = self._listener.sockets[0].getsockname()[1]
 
-    async def _unlisten(self) -> None:
+    async def _unlisten(self, *, keep_port: bool = False) -> None:
         """Close the port and all connections."""
+        if not keep_port:
+            self._let_go_of_port()
         runner, self._runner = self._runner, None
         listener, self._listener = self._listener, None
         if runner is None or listener is None:
@@ -276,13 +284,21 @@ class DevServer:
         # asyncio forgets it otherwise, and complains when it is collected.
         for listening in listener.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
+        addresses = [(listening.family, listening.getsockname()) for listening in listener.sockets]
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
         listener.close()
+        if keep_port:
+            self._held = [_bound(family, address) for family, address in addresses]
         for connection in runner.server.connections if runner.server is not None else ():
             if connection.transport is not None:  # pragma: no branch - None once it has gone
                 connection.transport.abort()
         await runner.cleanup()
+
+    def _let_go_of_port(self) -> None:
+        for held in self._held:
+            held.close()
+        self._held = []
 
     def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* in the server's loop and wait for it."""
@@ -290,6 +306,14 @@ class DevServer:
             work.close()
             raise RuntimeError("the server is not running; use 'with DevServer() as server'")
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    """Return a socket that has the port and refuses connections, because it does not listen."""
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(address)
+    return bound
 
 
 def _is_loopback(host: str) -> bool:

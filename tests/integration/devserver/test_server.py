@@ -228,6 +228,22 @@ def test_the_command_line_warns_of_an_open_door():
 
 
 @pytest.mark.slow
+def test_the_port_of_a_paused_server_is_taken_by_nobody_else():
+    """It refuses connections as a dead server would, and comes back where it was."""
+    with DevServer() as server:
+        server.pause()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((server.host, server.port), timeout=10)
+        others = [socket.create_server((server.host, 0), reuse_port=False) for _ in range(50)]
+        ports = {other.getsockname()[1] for other in others}
+        for other in others:
+            other.close()
+        server.resume()
+        socket.create_connection((server.host, server.port), timeout=10).close()
+
+    assert server.port not in ports
+
+
 def test_what_cannot_work_is_said_in_one_line(tmp_path):
     """A taken port, a bad database, a bad rule, a bad switch: no traceback."""
     (tmp_path / "bad.db").write_text("x" * 5000)
