@@ -1,6 +1,7 @@
 """Own the exporter's settings: one frozen value, checked where it is built."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -111,15 +112,7 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_drop: DropCallback | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.http, HttpClientConfig):
-            raise ConfigError(
-                f"http must be an HttpClientConfig, got {type(self.http).__name__}; "
-                "build one with HttpClientConfig(api_url, api_token)"
-            )
-        if problem := address_problem(self.http.api_url):
-            raise ConfigError(
-                f"{_ADDRESS} is not where requests can go, got {self.http.api_url!r}: {problem}"
-            )
+        _check_http(self.http)
         for name in _COUNTS:
             _check_number(name, getattr(self, name), int, at_least=1)
         for name in _SECONDS:
@@ -182,12 +175,14 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
         except ConfigError as error:
             name = str(error).partition(" ")[0]
             variable = f"PREFACTOR_EXPORTER_{name.upper()}"
-            if name == _ADDRESS:
-                variable = "PREFACTOR_API_URL"
+            variable = _HTTP_VARIABLES.get(name, variable)
             raise ConfigError(f"{variable}: {error}") from None
 
 
 _ADDRESS = "http.api_url"
+_TOKEN = "http.api_token"  # noqa: S105  # its name
+_HTTP_VARIABLES = {_ADDRESS: "PREFACTOR_API_URL", _TOKEN: "PREFACTOR_API_TOKEN"}
+_has_control_characters = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _POLICIES = ("drop_newest", "drop_oldest", "block")
 _COUNTS = (
     "max_queue_items",
@@ -225,6 +220,30 @@ def _check_agent(agent: AgentInfo) -> None:
             raise ConfigError(f"agent.{name} must be a plain str, got {type(value).__name__}")
     if agent.agent_id == "":
         raise ConfigError("agent.agent_id is empty; leave it out for a deployment token")
+
+
+def _check_http(http: object) -> None:
+    if not isinstance(http, HttpClientConfig):
+        raise ConfigError(
+            f"http must be an HttpClientConfig, got {type(http).__name__}; "
+            "build one with HttpClientConfig(api_url, api_token)"
+        )
+    if problem := address_problem(http.api_url):
+        raise ConfigError(
+            f"{_ADDRESS} is not where requests can go, got {http.api_url!r}: {problem}"
+        )
+    problem_with_token = problem_of_token(http.api_token)
+    if problem_with_token is not None:
+        raise ConfigError(f"{_TOKEN} {problem_with_token}")
+
+
+def problem_of_token(token: object) -> str | None:
+    """Return why *token* cannot stand in a header of a request, None if it can; without it."""
+    if not isinstance(token, str):
+        return f"must be text, got {type(token).__name__}"
+    if _has_control_characters(token):
+        return "has a control character in it, such as a line break at its end; remove that"
+    return None
 
 
 def _check_number(

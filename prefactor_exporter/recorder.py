@@ -41,7 +41,7 @@ from prefactor_exporter._core.values import nanoseconds, shown, text
 from prefactor_exporter._delivery.clock import Clock, SystemClock
 from prefactor_exporter._delivery.lifecycle import guard, guard_signals, uncaught
 from prefactor_exporter._delivery.pipeline import Pipeline
-from prefactor_exporter.config import ExporterConfig
+from prefactor_exporter.config import ExporterConfig, problem_of_token
 from prefactor_exporter.context import CURRENT, Current, Scope, current_scope
 from prefactor_exporter.exceptions import InvalidEventError
 from prefactor_exporter.registration import PURPOSES, SDK_HEADER, registration_details
@@ -112,6 +112,8 @@ class Recorder:
         # Run to its begin.
         self._open_instances: dict[str, int] = {}
         self._signals: dict[str, TerminationSignal] = {}
+        # Held for an instant only, since the worker takes it; signal handlers may be inside, too.
+        self._hearing = threading.RLock()
         self._final: FlushReport | None = None
         self._closing = False
         self._pipeline: Pipeline | None = None
@@ -613,16 +615,28 @@ class Recorder:
         return self._signals.get(plain) if plain is not None else None
 
     def on_terminate(self, callback: Callable[[str, str | None], None]) -> None:
-        """Have ``callback(instance_id, reason)`` called by the worker when a run should stop."""
-        self._callbacks.append(callback)
+        """Have ``callback(instance_id, reason)`` called by the worker when a run should stop.
+
+        For runs that were asked to stop before, it is called at once, in this thread.
+        """
+        with self._hearing:  # a signal is heard here or from the worker, and not twice
+            self._callbacks.append(callback)
+            earlier = list(self._signals.values())
+        for signal in earlier:
+            try:
+                callback(signal.instance_id, signal.reason)
+            except Exception:  # noqa: BLE001  # the same as in the worker
+                get_logger("prefactor_exporter").exception("on_terminate_failed")
 
     def _note_terminated(self, instance_id: str, reason: str | None) -> None:
-        if instance_id in self._signals:
-            return
-        self._signals[instance_id] = TerminationSignal(instance_id=instance_id, reason=reason)
-        if len(self._signals) > _MAX_REMEMBERED:
-            del self._signals[next(iter(self._signals))]
-        for callback in list(self._callbacks):
+        with self._hearing:
+            if instance_id in self._signals:
+                return
+            self._signals[instance_id] = TerminationSignal(instance_id=instance_id, reason=reason)
+            if len(self._signals) > _MAX_REMEMBERED:
+                del self._signals[next(iter(self._signals))]
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
             try:
                 callback(instance_id, reason)
             except BaseException:  # noqa: BLE001  # a callback that exits must not end delivery
@@ -736,10 +750,15 @@ class Recorder:
         """Use another token, from the next request on.
 
         Raises:
-            ValueError: *token* is empty.
+            TypeError: *token* is no text.
+            ValueError: *token* is empty, or has a control character in it such as a line break.
         """
+        if not isinstance(token, str):
+            raise TypeError(f"token {problem_of_token(token)}")
         if not token:
             raise ValueError("token is empty; pass the API token that requests should carry")
+        if (problem := problem_of_token(token)) is not None:
+            raise ValueError(f"token {problem}")
         if self._pipeline is not None:
             self._pipeline.set_token(token)
 

@@ -554,9 +554,19 @@ class Lanes:
 
     def use_server_ids(self) -> None:
         """Leave the making of ids to the API from now on."""
+        self.identity.learning = False
         if not self.identity.server_made:
             self.identity.server_made = True
             self.restate()
+
+    def use_own_ids(self) -> None:
+        """Make ids on this side again; what was sent without one is still the API's to name."""
+        self.identity.server_made = False
+        for event in self.waiting():
+            if event.wire is None or not event.attempts:
+                event.wire = None
+                if event.kind in CREATES:
+                    self.identity.abandon(event.instance, event.id)
 
     def restate(self) -> None:
         """Compose everything that waits anew: the ids changed."""

@@ -80,7 +80,7 @@ def _create_span(  # noqa: C901  # for each span: calls would double its cost
     known = identity.partition
     instance, parent, began = event.instance, event.parent, rfc3339(event.at)
     # Most ids are of this process and carry the partition already; asking costs more than looking.
-    if instance[10:16] != known or identity.server_made:
+    if instance[10:16] != known or identity.translating:
         translated = identity.translate(instance, instance)
         if translated is None:
             return None
@@ -89,10 +89,10 @@ def _create_span(  # noqa: C901  # for each span: calls would double its cost
     if not identity.server_made:
         span = event.id
         if span[10:16] != known:
-            span = identity.translate(event.instance, span) or span
+            span = identity.stamp(span)
         middle = f',"id":"{span}"'
     if parent is not None:
-        if parent[10:16] != known or identity.server_made:
+        if parent[10:16] != known or identity.translating:
             translated = identity.translate(event.instance, parent)
             if translated is None:
                 return None
@@ -133,7 +133,7 @@ def _register(event: Event, key: str, identity: Identity) -> bytes | None:
     fields: dict[str, Any] = {"_type": "agent_instances/register", "idempotency_key": key}
     fields.update(event.details or {})
     if not identity.server_made:
-        fields["id"] = identity.translate(event.instance, event.id)
+        fields["id"] = identity.stamp(event.id)
     return _encode(fields)
 
 

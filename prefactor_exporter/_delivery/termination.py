@@ -1,6 +1,7 @@
 """Own the hearing of stop signals: in the answers to what is sent, and by asking now and then."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["TerminationWatch"]
 
 _POLL_EVERY = 30.0
+_CONVINCED = 2
+"""Refusals in a row after which a token that is good is taken for one that may not read."""
 
 
 class TerminationWatch:
@@ -32,6 +35,7 @@ class TerminationWatch:
         self.running: set[str] = set()
         self._identity = identity
         self._terminated = terminated
+        self._refusals = 0
 
     def note(self, delivered: Iterable[Event]) -> None:
         """Note which runs are active now."""
@@ -60,22 +64,38 @@ class TerminationWatch:
     async def poll(self, client: "PrefactorHttpClient", failing: Callable[[], bool]) -> None:
         """Ask about runs that have sent nothing lately, for as long as the token may read.
 
+        One that may not is not tried again; the next one is. With a token that is not good at all
+        the question waits for better times.
+
         Args:
             client: Whom to ask.
             failing: Returns whether the API is in trouble, and is left alone.
         """
+        token = ""
         while True:
             await asyncio.sleep(_POLL_EVERY)
-            for instance in list(self.running):
-                wire_id = self._identity.translate(instance, instance)
-                if wire_id is None or failing():
-                    continue
-                try:
-                    answer = await client.agent_instances.get(wire_id)
-                except PrefactorAuthError:
-                    return  # this token may not read; the answers to spans remain
-                except Exception:  # noqa: BLE001, S112  # the next round asks again
-                    continue
-                if answer.status == "terminated":
-                    self.running.discard(instance)
-                    self._terminated(instance, answer.termination_reason)
+            if token != client.config.api_token:
+                token = client.config.api_token
+                self._refusals = 0
+            if self._refusals < _CONVINCED:
+                await self._ask(client, failing)
+
+    async def _ask(self, client: "PrefactorHttpClient", failing: Callable[[], bool]) -> None:
+        """Ask about each run once, until the API refuses to tell."""
+        for instance in list(self.running):
+            wire_id = self._identity.translate(instance, instance)
+            if wire_id is None or failing():
+                continue
+            try:
+                answer = await client.agent_instances.get(wire_id)
+            except PrefactorAuthError:
+                with contextlib.suppress(Exception):  # the token is not good either
+                    await client.validate_token()
+                    self._refusals += 1
+                return
+            except Exception:  # noqa: BLE001, S112  # the next round asks again
+                continue
+            self._refusals = 0
+            if answer.status == "terminated":
+                self.running.discard(instance)
+                self._terminated(instance, answer.termination_reason)

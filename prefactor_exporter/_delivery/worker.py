@@ -13,13 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefactor_exporter._core.events import (
-    CREATES,
-    Event,
-    describe,
-)
+from prefactor_exporter._core.events import Event, describe
 from prefactor_exporter._core.identity import Identity
-from prefactor_exporter._core.ids import extract_partition, partition_text
 from prefactor_exporter._core.lanes import (
     CONSEQUENCES,
     INTERNAL,
@@ -45,6 +40,7 @@ from prefactor_exporter._core.settlement import (
 from prefactor_exporter._core.snapshot import note_own_thread
 from prefactor_exporter._delivery.barrier import no_fork
 from prefactor_exporter._delivery.clock import Clock
+from prefactor_exporter._delivery.discovery import Discovery
 from prefactor_exporter._delivery.herald import SUSPENDED, Herald
 from prefactor_exporter._delivery.loop import new_event_loop
 from prefactor_exporter._delivery.spool import Spool
@@ -52,17 +48,11 @@ from prefactor_exporter._delivery.termination import TerminationWatch
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.stats import ExporterState
 from prefactor_http.config import HttpClientConfig
-from prefactor_http.exceptions import (
-    PrefactorApiError,
-    PrefactorAuthError,
-    is_permanent_http_error,
-    was_never_sent,
-)
+from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError, was_never_sent
 from prefactor_http.retry import full_jitter
 
 if TYPE_CHECKING:
     from prefactor_http.client import PrefactorHttpClient
-    from prefactor_http.models.bulk import BulkOutcome
 
 __all__ = ["Hooks", "Worker"]
 
@@ -89,7 +79,6 @@ _LAST_TRIES = 0.25
 _REMEMBERED = 10_000
 """Drops at record calls that wait for the worker to report them; older ones are only counted."""
 _SPLITS = frozenset({SPLIT, SPLIT_BY_SIZE})
-_MAY_PASS = frozenset({408, 425})
 
 
 class Hooks:
@@ -167,6 +156,9 @@ class Worker:
         self._herald = Herald()
         self.spool = Spool(
             config, http, lanes=self.lanes, ledger=ledger, clock=clock, herald=self._herald
+        )
+        self._discovery = Discovery(
+            identity, self.lanes, herald=self._herald, learned=hooks.partition_learned
         )
         self._thread: threading.Thread | None = None
         self._starting = False
@@ -515,13 +507,12 @@ class Worker:
             self._due = now
         loop = asyncio.get_running_loop()
         while (
-            len(self._flying) < self._pace.width
+            len(self._flying) < self._width
             and now >= self._pace.ready_at
             and self.lanes.has_ready(now)
         ):
             if not self._identity.ready:
-                if not self._flying:
-                    self._fly(loop, self._discover(), None)
+                self._fly(loop, self._discover(), None)
                 return
             limits = self._limits
             full = (
@@ -529,7 +520,7 @@ class Worker:
             )
             if not full and (self._due is None or now < self._due):
                 return
-            probing = self._pace.failures >= _PROBE_AFTER
+            probing = self._pace.failures >= _PROBE_AFTER or self._identity.learning
             batch, buried = self.lanes.take(
                 now, max_items=1 if probing else limits.items, max_bytes=limits.size
             )
@@ -543,6 +534,11 @@ class Worker:
             self._fly(loop, self._send(batch), batch)
         if not self.lanes.has_ready(now):
             self._due = now + self._config.linger if self.lanes.waiting_items else None
+
+    @property
+    def _width(self) -> int:
+        """How many requests may be in flight: one, as long as ids are not settled."""
+        return self._pace.width if self._identity.settled else 1
 
     def _fly(
         self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], batch: Batch | None
@@ -603,7 +599,7 @@ class Worker:
             turns.append(self._stop_at)
         if self._queue.items:
             turns.append(now + self._config.linger)
-        if len(self._flying) < self._pace.width and (self._identity.ready or not self._flying):
+        if len(self._flying) < self._width:
             if self._due is not None and self.lanes.waiting_items and self.lanes.has_ready(now):
                 turns.append(max(self._due, self._pace.ready_at))
             delayed = self.lanes.next_ready_at()
@@ -628,13 +624,13 @@ class Worker:
         self.retries += batch.repeated
         events = batch.events
         items = [event.wire for event in events if event.wire is not None]
+        with_ids = self._identity.translating
         try:
-            outcomes = await self._connected().bulk.execute_encoded(
-                items, with_ids=self._identity.server_made
-            )
+            outcomes = await self._connected().bulk.execute_encoded(items, with_ids=with_ids)
             self._give_turn()
-            if self._identity.server_made:
-                self._note_assigned(events, outcomes)
+            if with_ids:
+                for assigned in self._discovery.note(events, outcomes):
+                    self.spool.assigned(*assigned)
             self.termination.heed(events, outcomes)
             verdicts = judge(events, outcomes)
         except Exception as error:  # noqa: BLE001  # sorted below; whatever it is, nothing is lost
@@ -653,13 +649,12 @@ class Worker:
             self._suspend(now, "the API refused the token inside a bulk answer")
             return
         # Before the books: a flush that returns finds the state that its success means.
-        self._pace.succeeded()
-        self._herald.recovered(now, lost=self._lost)
+        self._succeeded(now)
         self._enter(events, settled)
         if settled.kept:
             self._due = now
         if settled.wrong_id:
-            self._ids_refused()
+            self._discovery.refused()
         self.termination.note(settled.delivered)
 
     def _enter(self, events: Sequence[Event], settled: Settled) -> None:
@@ -672,17 +667,6 @@ class Worker:
         self._ledger.deliver(settled.delivered)
         self._ledger.come_back(event for event in events if id(event) not in delivered)
         self._bury(settled.buried)
-
-    def _note_assigned(
-        self, events: Sequence[Event], outcomes: "Mapping[str, BulkOutcome]"
-    ) -> None:
-        for event in events:
-            if event.kind in CREATES:
-                outcome = outcomes.get(event.key)
-                assigned = getattr(getattr(outcome, "details", None), "id", None)
-                if isinstance(assigned, str):
-                    self._identity.assign(event.instance, event.id, assigned)
-                    self.spool.assigned(event.instance, event.id, assigned)
 
     def _failed(self, batch: Batch, error: Exception) -> None:
         """Deal with a request that failed as a whole."""
@@ -707,11 +691,7 @@ class Worker:
         blame = not self._pace.failures
         applied = not was_never_sent(error)
         self._enter(events, self.lanes.fail(events, now, applied=applied, blame=blame))
-        self._pace.failed(now, hint=getattr(error, "retry_after", None))
-        if self._stop_at is not None:
-            self._pace.hurry(now, within=_LAST_TRIES)
-        self._herald.trouble(now, self.last_error or "", suspended=False)
-        self._due = now
+        self._slow_down(error, now)
 
     def _refused(self, batch: Batch, fate: str, answer: PrefactorApiError, now: float) -> None:
         """Find what the API objects to, and cut it to size or give it up."""
@@ -731,6 +711,30 @@ class Worker:
         self._enter(events, settled)
         self._due = now
 
+    async def _discover(self) -> None:
+        """Find out who makes the ids, before anything else is sent."""
+        try:
+            await self._discovery.ask(self._connected())
+        except PrefactorAuthError as error:
+            self._suspend(self._clock.monotonic(), _describe(error))
+        except Exception as error:  # noqa: BLE001  # nothing is lost by waiting
+            self._slow_down(error, self._clock.monotonic())
+        else:
+            self._succeeded(self._clock.monotonic())
+
+    def _succeeded(self, now: float) -> None:
+        self._pace.succeeded()
+        self._herald.recovered(now, lost=self._lost)
+
+    def _slow_down(self, error: Exception, now: float) -> None:
+        """Wait before the next request, after one that failed in a way that may pass."""
+        self.last_error = _describe(error)
+        self._pace.failed(now, hint=getattr(error, "retry_after", None))
+        if self._stop_at is not None:
+            self._pace.hurry(now, within=_LAST_TRIES)
+        self._herald.trouble(now, self.last_error, suspended=False)
+        self._due = now
+
     def _suspend(self, now: float, error: str) -> None:
         self.last_error = error
         self._pace.refused_token(now)
@@ -741,56 +745,6 @@ class Worker:
         self._pace.hurry(self._clock.monotonic())
         if self._signal is not None:
             self._signal.set()
-
-    # -- ids ---------------------------------------------------------------------------------
-
-    def _ids_refused(self) -> None:
-        """Deal with an API that refuses an id made here."""
-        if self._identity.server_made:
-            return
-        if self._identity.confirmed:
-            self._use_server_ids()
-        else:
-            # The partition came from the configured agent id; the API's own word counts more, and
-            # the next round asks for it.
-            self._identity.doubt()
-
-    def _use_server_ids(self) -> None:
-        self.lanes.use_server_ids()
-        self._herald.notice(
-            "server_made_ids",
-            advice="the API refuses ids made by clients; nested spans take one request per level",
-        )
-
-    async def _discover(self) -> None:
-        """Ask the API for the account's partition (docs/wire.md, Ids)."""
-        try:
-            answer = await self._connected().pfids.generate(count=1)
-            partition = extract_partition(answer.pfids[0])
-        except PrefactorAuthError as error:
-            self._suspend(self._clock.monotonic(), _describe(error))
-        except Exception as error:  # noqa: BLE001  # sorted by status; nothing is lost by waiting
-            self._discovery_failed(error)
-        else:
-            lesson = self._identity.learn(partition_text(partition))
-            self._hooks.partition_learned(partition)
-            self._pace.succeeded()
-            self._herald.recovered(self._clock.monotonic(), lost=self._lost)
-            if lesson == "another":
-                self.lanes.restate()
-            elif lesson == "refused":
-                self._use_server_ids()
-
-    def _discovery_failed(self, error: Exception) -> None:
-        now = self._clock.monotonic()
-        self.last_error = _describe(error)
-        status = getattr(error, "status_code", None)
-        unusable = isinstance(error, ValueError)
-        if unusable or (is_permanent_http_error(error) and status not in _MAY_PASS):
-            self._use_server_ids()
-            return
-        self._pace.failed(now, hint=getattr(error, "retry_after", None))
-        self._herald.trouble(now, self.last_error, suspended=False)
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from prefactor_http.devserver import bulk, misbehaviour, reads, shapes, stamps
 from prefactor_http.devserver.actions import ACTIONS, check_key, perform
-from prefactor_http.devserver.auth import Token
+from prefactor_http.devserver.auth import Token, require_account
 from prefactor_http.devserver.backend import Backend, Call
 from prefactor_http.devserver.decoding import decode
 from prefactor_http.devserver.errors import (
@@ -224,6 +224,8 @@ class Api:
 
     def _pfids(self, token: Token, body: bytes) -> Reply:
         """Make ids."""
+        if self._backend.switches.pfid_needs_account_token:
+            require_account(token)
         wanted = decode(_PFIDS, body or b"{}")
         if wanted.account_id not in {None, token.account_id}:
             raise not_found("account")

@@ -55,6 +55,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
         span_counts_pending: ``span_counts`` has ``pending``.
         instance_sorting: Lists of instances and spans take ``sorting``; else it is refused.
         max_pfids: Most ids from one ``pfid/generate``.
+        pfid_needs_account_token: A deployment token gets 401 from ``pfid/generate``.
     """
 
     refuse_client_ids: bool = False
@@ -93,6 +94,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     span_counts_pending: bool = False
     instance_sorting: bool = False
     max_pfids: int = 1000
+    pfid_needs_account_token: bool = False
 
     def __post_init__(self) -> None:
         if self.validation_status not in _VALIDATION_STATUSES:

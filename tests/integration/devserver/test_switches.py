@@ -196,3 +196,14 @@ async def test_keys_of_single_calls_can_be_measured(api):
 
     assert (free, measured) == (200, 422)
     assert "idempotency_key" in answer["errors"]
+
+
+async def test_ids_can_be_kept_from_deployment_tokens(api):
+    """They get 401 from ``pfid/generate``; the token is good all the same."""
+    api.switch(pfid_needs_account_token=True)
+    deployed = {"token": api.server.deployment_token}
+    refused, _ = await api.post("/pfid/generate", **deployed)
+    ping, _ = await api.get("/ping", **deployed)
+    given, _ = await api.post("/pfid/generate")
+
+    assert (refused, ping, given) == (401, 200, 200)

@@ -231,3 +231,15 @@ def test_a_configuration_can_be_changed_into_another():
     assert changed.linger == 2.0
     with pytest.raises(ConfigError):
         msgspec.structs.replace(changed, linger=-1)
+
+
+@pytest.mark.parametrize("token", ["hush\n", "hu\0sh", "hush\x7f", "\x85hush", b"hush"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token):
+    with pytest.raises(ConfigError, match=r"^http\.api_token ") as told:
+        ExporterConfig(http=HttpClientConfig("http://127.0.0.1:1", token))
+    assert "hush" not in str(told.value)
+
+
+def test_a_token_of_the_environment_is_named_by_its_variable():
+    with pytest.raises(ConfigError, match=r"^PREFACTOR_API_TOKEN: .* line break"):
+        from_env(PREFACTOR_API_TOKEN="hush\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from prefactor_exporter._core import identity as module
-from prefactor_exporter._core.identity import Identity
+from prefactor_exporter._core.identity import Identity, makes_no_ids
 from prefactor_exporter._core.ids import Mint, partition_text, stamp
 
 NOW = 1_700_000_000 * 10**9
@@ -88,3 +88,40 @@ def test_ids_of_spans_that_are_over_are_kept_for_a_while(monkeypatch):
     assert identity.translate("run", "0") == "theirs 0"
     assert identity.translate("run", "95") == "theirs 95"
     assert len(identity.assignments()) == 11
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "strange", "final"),
+    [
+        (404, "not_found", 1, True),
+        (405, "bad_request", 1, True),
+        (422, "validation_errors", 1, True),
+        (404, None, 1, False),
+        (404, None, 2, False),
+        (404, None, 3, True),
+        (409, "invalid_action", 1, False),
+        (None, None, 2, False),
+        (None, None, 3, True),
+    ],
+)
+def test_only_the_api_itself_or_a_repetition_says_that_no_ids_are_made(
+    status, code, strange, final
+):
+    assert makes_no_ids(status, code, strange=strange) is final
+
+
+def test_what_the_api_named_while_it_was_learned_from_keeps_that_name():
+    identity, run, span = Identity(), minted(), minted()[:-1] + "1"
+    identity.server_made = identity.learning = True
+    assert identity.ready and not identity.settled
+    identity.expect(run, run)
+    identity.assign(run, run, "theirs")
+    assert identity.learn(OURS) == "first"
+    identity.server_made = False
+
+    assert identity.settled and identity.translating
+    assert identity.translate(run, run) == "theirs"
+    assert identity.translate(run, span) == stamp(span, OURS)
+    assert identity.stamp(run) == stamp(run, OURS)
+    identity.forget(run)
+    assert not identity.translating

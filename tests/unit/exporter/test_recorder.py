@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections import Counter
 from datetime import datetime, tzinfo
 
 import pytest
@@ -194,6 +195,21 @@ def test_an_empty_token_is_refused():
         exporter.set_token("")
 
 
+@pytest.mark.parametrize("token", ["hush\n", "\rhush", "hu\0sh"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token):
+    exporter = make()
+    with pytest.raises(ValueError, match="control character") as told:
+        exporter.set_token(token)
+    assert "hush" not in str(told.value)
+
+
+@pytest.mark.parametrize("token", [5, None, b"hush"])
+def test_a_token_that_is_no_text_is_refused(token):
+    for exporter in (make(), Exporter(None)):
+        with pytest.raises(TypeError, match="must be text"):
+            exporter.set_token(token)
+
+
 def test_construction_starts_nothing():
     before = threading.active_count()
     exporter = make()
@@ -220,3 +236,35 @@ def test_the_same_stop_is_told_once():
 
     assert told == [(AN_ID, "why")]
     assert exporter.terminated(AN_ID) == TerminationSignal(instance_id=AN_ID, reason="why")
+
+
+def test_a_stop_that_was_told_before_is_told_to_who_comes_later():
+    """At once, and no second time; what fails in there is the callback's own affair."""
+    exporter, told = make(), []
+    exporter._note_terminated(AN_ID, "why")
+    exporter.on_terminate(lambda *args: 1 / 0)
+    exporter.on_terminate(lambda *args: told.append((*args, threading.current_thread())))
+    exporter._note_terminated(AN_ID, "again")
+
+    assert told == [(AN_ID, "why", threading.current_thread())]
+
+
+def test_each_stop_is_told_once_while_callbacks_come():
+    """Whichever of the two threads is first."""
+    exporter, told = make(), []
+    ids = [f"{n:032}" for n in range(2_000)]
+    worker = threading.Thread(target=lambda: [exporter._note_terminated(run, None) for run in ids])
+    worker.start()
+    for _ in range(20):
+        exporter.on_terminate(lambda run, _: told.append(run))
+    worker.join()
+
+    assert Counter(told) == dict.fromkeys(ids, 20)
+
+
+def test_an_earlier_stop_may_be_told_inside_the_telling_of_another():
+    exporter, told = make(), []
+    exporter.on_terminate(lambda *_: exporter.on_terminate(lambda run, _: told.append(run)))
+    exporter._note_terminated(AN_ID, None)
+
+    assert told == [AN_ID]

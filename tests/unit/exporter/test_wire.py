@@ -184,6 +184,21 @@ def test_ids_are_left_to_an_api_that_makes_them():
     assert "id" not in composed(Event(RECORD, RUN, SPAN, AT, name="a"), identity)["details"]
 
 
+def test_ids_made_here_refer_to_what_the_api_named():
+    """The first run has the name it was given; its spans have their own, and it need not wait."""
+    identity = Identity(RUN[10:16])
+    identity.assign(RUN, RUN, "theirs")
+    identity.expect(RUN, PARENT)
+    identity.assign(RUN, PARENT, "parent")
+    details = composed(Event(RECORD, RUN, SPAN, AT, b"{}", PARENT, "a", "complete"), identity)[
+        "details"
+    ]
+
+    assert details["agent_instance_id"] == "theirs"
+    assert details["parent_span_id"] == "parent"
+    assert details["id"] == SPAN
+
+
 def test_the_same_event_has_the_same_bytes_and_another_form_another_key():
     first, again, restated = (
         Event(RECORD, RUN, SPAN, AT, b"{}", None, "a", "complete", ENDED) for _ in range(3)
