@@ -103,7 +103,12 @@ class Exporter(Recorder):
     def trace(self, schema_name: str) -> Callable[[Function], Function]:
         """Return a decorator that records each call of a function as a span.
 
-        Works on functions, coroutine functions, generators and async generators.
+        Works on functions, coroutine functions, generators and async generators, on objects that
+        can be called, and above ``staticmethod``, ``classmethod``, ``cached_property``,
+        ``partial`` and ``partialmethod``.
+
+        Raises:
+            TypeError: When it decorates anything else, such as a class or a property.
         """
         return traced(lambda payload: self.span(schema_name, payload))
 
