@@ -8,7 +8,7 @@ from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.context import CURRENT, Current
 from prefactor_exporter.invocation import Invocation
-from prefactor_exporter.recorder import Recorder, Timestamp
+from prefactor_exporter.recorder import Recorder, Timestamp, seconds
 from prefactor_exporter.tracing import Function, Run, Span, traced
 from prefactor_http._log import get_logger
 
@@ -121,8 +121,12 @@ class Exporter(Recorder):
         Args:
             deadline: Seconds from now in which the platform wants the call to be over; leave a
                 margin for what comes after the block.
+
+        Raises:
+            TypeError: *deadline* is no number.
+            ValueError: It is negative, or NaN.
         """
-        return Invocation(self, deadline, self._clock)
+        return Invocation(self, seconds("deadline", deadline), self._clock)
 
     def __enter__(self) -> Self:
         return self

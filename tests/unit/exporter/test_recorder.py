@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -14,6 +16,7 @@ from prefactor_exporter import (
     InvalidEventError,
     TerminationSignal,
 )
+from prefactor_exporter._delivery.pipeline import Pipeline
 
 NOWHERE = HttpClientConfig("http://127.0.0.1:1", "token")
 AN_ID = "0" * 32
@@ -159,3 +162,59 @@ def test_the_same_stop_is_told_once():
 
     assert told == [(AN_ID, "why")]
     assert exporter.terminated(AN_ID) == TerminationSignal(instance_id=AN_ID, reason="why")
+
+
+WAITS = {
+    "flush": lambda e, wait: e.flush(wait),
+    "flush_async": lambda e, wait: asyncio.run(e.flush_async(wait)),
+    "shutdown": lambda e, wait: e.shutdown(wait),
+    "shutdown_async": lambda e, wait: asyncio.run(e.shutdown_async(wait)),
+    "invocation": lambda e, wait: e.invocation(wait),
+}
+
+
+@pytest.mark.parametrize("exporter", [make(), Exporter(None)], ids=["enabled", "disabled"])
+@pytest.mark.parametrize("call", WAITS)
+@pytest.mark.parametrize("wait", ["5", b"x", True, [], timedelta(seconds=1), Decimal(1)])
+def test_a_wait_that_is_no_number_is_refused_at_the_call(exporter, call, wait):
+    with pytest.raises(TypeError, match=r"(timeout|deadline) must be a number of seconds, got"):
+        WAITS[call](exporter, wait)
+    assert exporter.stats().state in {"idle", "disabled"}
+
+
+@pytest.mark.parametrize("exporter", [make(), Exporter(None)], ids=["enabled", "disabled"])
+@pytest.mark.parametrize("call", WAITS)
+@pytest.mark.parametrize("wait", [-1, -0.5, float("nan"), float("-inf")])
+def test_a_wait_that_makes_no_sense_is_refused_at_the_call(exporter, call, wait):
+    with pytest.raises(ValueError, match=r"(timeout|deadline) must be zero or more seconds, got"):
+        WAITS[call](exporter, wait)
+    assert exporter.stats().state in {"idle", "disabled"}
+
+
+@pytest.mark.parametrize("call", WAITS)
+@pytest.mark.parametrize("wait", [0, 0.5, Fraction(1, 2), float("inf"), 10**400])
+def test_any_number_that_is_not_negative_is_a_wait(call, wait):
+    exporter = make()
+    WAITS[call](exporter, wait)
+    exporter.shutdown(0)
+
+
+@pytest.mark.parametrize("call", ["flush", "flush_async", "shutdown", "shutdown_async"])
+def test_no_wait_given_is_the_default_one(call, monkeypatch):
+    waits = []
+
+    async def wait_async(self, seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(Pipeline, "flush", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr(Pipeline, "flush_async", wait_async)
+    monkeypatch.setattr(Pipeline, "stop", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr(Pipeline, "stop_async", wait_async)
+    WAITS[call](make(shutdown_timeout=3.0), None)
+
+    assert waits == [3.0 if "shutdown" in call else 10.0]
+
+
+def test_an_invocation_needs_a_deadline():
+    with pytest.raises(TypeError, match="deadline"):
+        make().invocation(None)
