@@ -120,13 +120,14 @@ class Exporter(Recorder):
 
         Args:
             deadline: Seconds from now in which the platform wants the call to be over; leave a
-                margin for what comes after the block.
+                margin for what comes after the block. Below zero it is over already, and the end
+                of the block does not wait.
 
         Raises:
             TypeError: *deadline* is no number.
-            ValueError: It is negative, or NaN.
+            ValueError: It is NaN.
         """
-        return Invocation(self, seconds("deadline", deadline), self._clock)
+        return Invocation(self, seconds("deadline", deadline, may_be_over=True), self._clock)
 
     def __enter__(self) -> Self:
         return self

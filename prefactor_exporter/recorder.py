@@ -864,23 +864,28 @@ _A_NAME: Final = "a text that is not empty"
 _A_TIME: Final = "an aware datetime, or nanoseconds since the epoch"
 
 
-def seconds(name: str, given: object, default: float | None = None) -> float:
+def seconds(
+    name: str, given: object, default: float | None = None, *, may_be_over: bool = False
+) -> float:
     """Return how long a call may wait.
 
     Args:
         name: Name of the argument, for the error.
         given: What the caller passed.
         default: What None stands for; None if it stands for nothing.
+        may_be_over: Take a negative number for zero, as of a deadline that has passed.
 
     Raises:
         TypeError: *given* is no number.
-        ValueError: It is negative, or NaN.
+        ValueError: It is NaN, or negative and must not be.
     """
     if given is None and default is not None:
         return default
     if isinstance(given, bool) or not isinstance(given, Real):
         raise TypeError(f"{name} must be a number of seconds, got {shown(given)}")
     number: Any = given
+    if may_be_over and number < 0:
+        return 0.0
     if not number >= 0:
         raise ValueError(f"{name} must be zero or more seconds, got {shown(given)}")
     return float(min(number, threading.TIMEOUT_MAX))
