@@ -28,6 +28,7 @@ from prefactor_http.devserver.page import add_page
 API = "/api/v1"
 ITEMS = web.RequestKey("prefactor_devserver_items", int)
 
+_READ_BUFFER = 1 << 20
 _LOGGER = logging.getLogger(__name__)
 _PFIDS = msgspec.json.Decoder(shapes.GeneratePfids)
 _JSON = "application/json"
@@ -70,6 +71,34 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Connection(web.RequestHandler):
+    """One connection; what is sent over it and is no request gets the envelope, too."""
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # what aiohttp takes for none at all
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not read, and close; its bugs, and ours, it logs itself."""
+        if status >= web.HTTPInternalServerError.status_code:
+            return super().handle_error(request, status, exc, message)
+        problem = "the request is no HTTP, or its address or one of its headers is too long"
+        response = _json(Reply(status, envelope(CODES.get(status, "bad_request"), problem)))
+        response.force_close()
+        return response
 
 
 class Api:

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from prefactor_http.devserver.actions import terminate_by_hand
-from prefactor_http.devserver.app import Api
+from prefactor_http.devserver.app import Api, Connection
 from prefactor_http.devserver.auth import Scope, Token, TokenState
 from prefactor_http.devserver.backend import Backend
 from prefactor_http.devserver.decoding import decode_stored
@@ -22,7 +22,6 @@ from prefactor_http.devserver.switches import Switches
 DEFAULT_TOKEN = "dev-account-token"  # noqa: S105 - a well-known word, not a secret
 DEFAULT_DEPLOYMENT_TOKEN = "dev-deployment-token"  # noqa: S105 - likewise
 
-_READ_BUFFER = 1 << 20
 _GRACE = 0.05
 _PATIENCE = 10.0
 _TURNS_TO_CONNECT = 3
@@ -221,17 +220,13 @@ class DevServer:
         if self._runner is not None:
             return
         runner = web.AppRunner(
-            self._api.application(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=_GRACE,
-            read_bufsize=_READ_BUFFER,
-            auto_decompress=False,
+            self._api.application(), handler_cancellation=True, shutdown_timeout=_GRACE
         )
         await runner.setup()
+        server, loop = cast("web.Server", runner.server), asyncio.get_running_loop()
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                cast("web.Server", runner.server),
+            self._listener = await loop.create_server(
+                lambda: Connection(server, loop),
                 self.host,
                 self.port,
                 reuse_address=True,
