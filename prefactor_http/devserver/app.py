@@ -30,6 +30,7 @@ ITEMS = web.RequestKey("prefactor_devserver_items", int)
 
 _READ_BUFFER = 1 << 20
 _LOGGER = logging.getLogger(__name__)
+_A_BUG = "the development server has a bug here"
 _PFIDS = msgspec.json.Decoder(shapes.GeneratePfids)
 _JSON = "application/json"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -92,10 +93,11 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what aiohttp could not read, and close; its bugs, and ours, it logs itself."""
-        if status >= web.HTTPInternalServerError.status_code:
-            return super().handle_error(request, status, exc, message)
+        """Answer what aiohttp could not read, or what failed outside of the routes, and close."""
         problem = "the request is no HTTP, or its address or one of its headers is too long"
+        if status >= web.HTTPInternalServerError.status_code:
+            super().handle_error(request, status, exc, message)  # logs it
+            problem = _A_BUG
         response = _json(Reply(status, envelope(CODES.get(status, "bad_request"), problem)))
         response.force_close()
         return response
@@ -144,8 +146,7 @@ class Api:
             raise
         except Exception:
             _LOGGER.exception("devserver_bug")
-            bug = envelope("internal_error", "the development server has a bug here")
-            response = _json(Reply(500, bug))
+            response = _json(Reply(500, envelope("internal_error", _A_BUG)))
         status = 0 if request[misbehaviour.CUT] else response.status
         self._journal.note(request, request[ITEMS], status)
         return response

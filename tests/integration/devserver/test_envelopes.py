@@ -256,3 +256,13 @@ async def test_a_bug_in_the_server_is_a_500_without_a_traceback(api, monkeypatch
     assert (status, body["code"]) == (500, "internal_error")
     assert "division" not in str(body)
     assert "devserver_bug" in caplog.text
+
+
+async def test_a_bug_outside_of_the_routes_is_one_too(api, monkeypatch, caplog):
+    """Whatever fails, a client can read the answer."""
+    monkeypatch.setattr("prefactor_http.devserver.journal.Journal.note", lambda *_: 1 / 0)
+    status, body = await api.get("/ping")
+
+    assert (status, body["code"]) == (500, "internal_error")
+    assert "division" not in str(body)
+    assert "ZeroDivisionError" in caplog.text
