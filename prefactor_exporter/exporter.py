@@ -8,7 +8,7 @@ from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.context import CURRENT, Current
 from prefactor_exporter.invocation import Invocation
-from prefactor_exporter.recorder import Recorder, Timestamp
+from prefactor_exporter.recorder import Recorder, Timestamp, seconds
 from prefactor_exporter.tracing import Function, Run, Span, traced
 from prefactor_http._log import get_logger
 
@@ -109,9 +109,13 @@ class Exporter(Recorder):
         makes the span ``failed``. All of it is redacted as any payload is, and no more: where an
         argument must not leave the process, make the span by hand.
 
-        Works on functions, coroutine functions, generators and async generators. The span of a
-        generator is the current one only while the generator itself runs, not in the code that
-        consumes it.
+        Works on functions, coroutine functions, generators and async generators, on objects that
+        can be called, and above ``staticmethod``, ``classmethod``, ``cached_property``,
+        ``partial`` and ``partialmethod``. The span of a generator is the current one only while
+        the generator itself runs, not in the code that consumes it.
+
+        Raises:
+            TypeError: When it decorates anything else, such as a class or a property.
         """
         return traced(lambda payload: self.span(schema_name, payload))
 
@@ -123,9 +127,14 @@ class Exporter(Recorder):
 
         Args:
             deadline: Seconds from now in which the platform wants the call to be over; leave a
-                margin for what comes after the block.
+                margin for what comes after the block. Below zero it is over already, and the end
+                of the block does not wait.
+
+        Raises:
+            TypeError: *deadline* is no number.
+            ValueError: It is NaN.
         """
-        return Invocation(self, deadline, self._clock)
+        return Invocation(self, seconds("deadline", deadline), self._clock)
 
     def __enter__(self) -> Self:
         return self

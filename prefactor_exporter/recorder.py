@@ -11,8 +11,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from numbers import Real
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -49,7 +50,7 @@ from prefactor_exporter.stats import ExporterHealth, ExporterStats, FlushReport,
 from prefactor_http._log import get_logger
 from prefactor_http.config import HttpClientConfig
 
-__all__ = ["FinishStatus", "Recorder", "Timestamp"]
+__all__ = ["FinishStatus", "Recorder", "Timestamp", "seconds"]
 
 Timestamp = datetime | int
 """An aware datetime, or nanoseconds since the epoch."""
@@ -59,6 +60,7 @@ FinishStatus = str
 _COMPLETE: Final = "complete"
 _FINAL: Final = frozenset({"complete", "failed", "cancelled"})
 _MAX_REMEMBERED: Final = 10_000
+_FLUSH_WITHIN: Final = 10.0
 _SEED: Final = 32
 """Random bytes that all ids of a process follow from."""
 
@@ -644,25 +646,33 @@ class Recorder:
 
     # -- waiting for delivery ----------------------------------------------------------------
 
-    def flush(self, timeout: float = 10.0) -> FlushReport:
+    def flush(self, timeout: float | None = 10.0) -> FlushReport:
         """Wait until everything recorded before the call is settled.
 
         Inside an event loop use :meth:`flush_async`. Called from one of the exporter's own
         callbacks it does not wait.
 
         Args:
-            timeout: Longest wait, in seconds.
+            timeout: Longest wait, in seconds; None for the 10 seconds of the default. Zero or less
+                looks and does not wait.
 
         Returns:
             What became of the events; true if all of them are delivered.
-        """
-        pipeline = self._pipeline
-        return pipeline.flush(timeout) if pipeline is not None else FlushReport()
 
-    async def flush_async(self, timeout: float = 10.0) -> FlushReport:  # noqa: ASYNC109  # as flush
+        Raises:
+            TypeError: *timeout* is no number.
+            ValueError: It is NaN.
+        """
+        pipeline, wait = self._pipeline, seconds("timeout", timeout, _FLUSH_WITHIN)
+        return pipeline.flush(wait) if pipeline is not None else FlushReport()
+
+    async def flush_async(
+        self,
+        timeout: float | None = 10.0,  # noqa: ASYNC109  # as flush
+    ) -> FlushReport:
         """Wait like :meth:`flush`, without blocking the caller's event loop."""
-        pipeline = self._pipeline
-        return await pipeline.flush_async(timeout) if pipeline is not None else FlushReport()
+        pipeline, wait = self._pipeline, seconds("timeout", timeout, _FLUSH_WITHIN)
+        return await pipeline.flush_async(wait) if pipeline is not None else FlushReport()
 
     def shutdown(self, timeout: float | None = None) -> FlushReport:
         """Deliver what time allows, then stop. Later record calls are counted as dropped.
@@ -672,6 +682,10 @@ class Recorder:
 
         Returns:
             What became of everything recorded; the same report for every later call.
+
+        Raises:
+            TypeError: *timeout* is no number.
+            ValueError: It is NaN.
         """
         return self._shutdown(timeout, "complete")
 
@@ -684,10 +698,11 @@ class Recorder:
 
     def _shutdown(self, timeout: float | None, status: FinishStatus) -> FlushReport:
         config, pipeline = self.config, self._pipeline
-        if config is None or pipeline is None:
+        wait = seconds("timeout", timeout, config.shutdown_timeout if config is not None else 0.0)
+        if pipeline is None:
             return FlushReport()
         self._close_work(status)
-        report = pipeline.stop(config.shutdown_timeout if timeout is None else timeout)
+        report = pipeline.stop(wait)
         return self._first_report(report)
 
     async def _shutdown_async(
@@ -696,10 +711,11 @@ class Recorder:
         status: FinishStatus,
     ) -> FlushReport:
         config, pipeline = self.config, self._pipeline
-        if config is None or pipeline is None:
+        wait = seconds("timeout", timeout, config.shutdown_timeout if config is not None else 0.0)
+        if pipeline is None:
             return FlushReport()
         self._close_work(status)
-        report = await pipeline.stop_async(config.shutdown_timeout if timeout is None else timeout)
+        report = await pipeline.stop_async(wait)
         return self._first_report(report)
 
     def _close_work(self, status: FinishStatus) -> None:
@@ -899,6 +915,28 @@ _AN_ID: Final = "an id as the exporter returns it (32 characters)"
 _A_FINAL_STATUS: Final = "'complete', 'failed' or 'cancelled'"
 _A_NAME: Final = "a text that is not empty"
 _A_TIME: Final = "an aware datetime, or nanoseconds since the epoch"
+
+
+def seconds(name: str, given: object, default: float | None = None) -> float:
+    """Return how long a call may wait; a negative number is a deadline that has passed, so zero.
+
+    Args:
+        name: Name of the argument, for the error.
+        given: What the caller passed.
+        default: What None stands for; None if it stands for nothing.
+
+    Raises:
+        TypeError: *given* is no number.
+        ValueError: It is NaN.
+    """
+    if given is None and default is not None:
+        return default
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise TypeError(f"{name} must be a number of seconds, got {shown(given)}")
+    number: Any = given
+    if number != number:  # noqa: PLR0124  # NaN, and nothing else
+        raise ValueError(f"{name} must be a number of seconds, got {shown(given)}")
+    return float(min(max(number, 0), threading.TIMEOUT_MAX))
 
 
 def _final(status: object) -> str | None:

@@ -4,13 +4,15 @@ They stand on the record calls and nothing else.
 """
 
 import asyncio
-import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
+import sys
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from contextvars import Token
+from functools import cached_property, partial, partialmethod, wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from prefactor_exporter.context import CURRENT, Current, Scope, current_scope
 from prefactor_exporter.exceptions import InvalidEventError
@@ -19,7 +21,8 @@ from prefactor_exporter.stats import TerminationSignal
 
 __all__ = ["Run", "Span", "traced"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Held: TypeAlias = "classmethod[Any, Any, Any] | cached_property[Any] | partialmethod[Any]"
+Function = TypeVar("Function", bound="Callable[..., Any] | _Held")
 
 _CANCELLATIONS = (asyncio.CancelledError, GeneratorExit)
 
@@ -295,24 +298,64 @@ def traced(open_span: OpenSpan) -> Callable[[Function], Function]:
 
     The payload is the arguments by name, the result what the function returns. The span of a
     generator is the current one only while the generator itself runs, not in the code that
-    consumes it.
+    consumes it. What is decorated stays what it is: a class method, a partial object.
 
     Args:
         open_span: Makes the span of one call from its payload.
     """
 
     def decorate(function: Function) -> Function:
-        if inspect.isasyncgenfunction(function):
-            wrap = _traced_async_generator
-        elif inspect.iscoroutinefunction(function):
-            wrap = _traced_coroutine
-        elif inspect.isgeneratorfunction(function):
-            wrap = _traced_generator
-        else:
-            wrap = _traced_function
-        return cast("Function", functools.wraps(function)(wrap(function, open_span)))
+        if isinstance(function, type):
+            raise _undecorable(function.__name__, "a class")
+        return cast("Function", _trace(function, open_span))
 
     return decorate
+
+
+def _trace(function: Any, open_span: OpenSpan) -> Any:
+    """Return *function* traced; what holds a function becomes another one of its kind."""
+    if isinstance(function, staticmethod | classmethod):
+        made: Any = type(function)(_trace(function.__func__, open_span))
+    elif isinstance(function, cached_property):
+        made = type(function)(_trace(function.func, open_span))
+    elif isinstance(function, partial | partialmethod):
+        traced_one = _trace(function.func, open_span)
+        made = type(function)(traced_one, *function.args, **function.keywords)
+    elif callable(function):
+        return _trace_callable(function, open_span)
+    else:
+        raise _undecorable(repr(function), f"a {type(function).__name__}")
+    for name, value in vars(function).items():
+        vars(made).setdefault(name, value)
+    return made
+
+
+def _undecorable(name: str, kind: str) -> TypeError:
+    return TypeError(
+        f"trace decorates functions and methods, and {name} is {kind}: put it directly above the "
+        "function that does the work, below every other decorator"
+    )
+
+
+def _trace_callable(function: Callable[..., Any], open_span: OpenSpan) -> Callable[..., Any]:
+    # What an object does when it is called is written in its class.
+    looks = (function, getattr(type(function), "__call__", None))  # noqa: B004  # its code is looked at
+    if any(map(inspect.isasyncgenfunction, looks)):
+        wrap = _traced_async_generator
+    elif any(map(inspect.iscoroutinefunction, looks)):
+        wrap = _traced_coroutine
+    elif any(map(inspect.isgeneratorfunction, looks)):
+        wrap = _traced_generator
+    else:
+        wrap = _traced_function
+    wrapper = wraps(function)(wrap(function, open_span))
+    if not isinstance(function, types.FunctionType):
+        for name in dir(type(function)):
+            if not name.startswith("_") and callable(getattr(type(function), name, None)):
+                vars(wrapper).setdefault(name, getattr(function, name))
+    elif function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        wrapper = types.coroutine(wrapper)
+    return wrapper
 
 
 def _traced_function(function: Callable[..., Any], open_span: OpenSpan) -> Callable[..., Any]:
@@ -345,7 +388,7 @@ def _traced_generator(function: Callable[..., Any], open_span: OpenSpan) -> Call
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)
         with open_span(bind(args, kwargs)).stepwise() as span:
-            step = functools.partial(next, inner)
+            step = partial(next, inner)
             while True:
                 try:
                     with span.current():
@@ -354,16 +397,14 @@ def _traced_generator(function: Callable[..., Any], open_span: OpenSpan) -> Call
                     if stop.value is not None:
                         span.set_result({"result": stop.value})
                     return stop.value
+                finally:
+                    del step  # an error in it would keep itself alive, by its traceback
                 try:
                     sent = yield value
-                except GeneratorExit:
-                    with span.current():
-                        inner.close()
-                    raise
                 except BaseException as error:  # noqa: BLE001  # it belongs to the inner one
-                    step = functools.partial(inner.throw, error)
+                    step = partial(inner.throw, error)
                 else:
-                    step = functools.partial(inner.send, sent)
+                    step = partial(inner.send, sent)
 
     return wrapper
 
@@ -376,25 +417,33 @@ def _traced_async_generator(
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
         with open_span(bind(args, kwargs)).stepwise() as span:
-            step = functools.partial(anext, inner)
+            step = partial(_first, inner)
             while True:
                 try:
                     with span.current():
                         value = await step()
                 except StopAsyncIteration:
                     return
+                finally:
+                    del step  # as above
                 try:
                     sent = yield value
-                except GeneratorExit:
-                    with span.current():
-                        await inner.aclose()
-                    raise
                 except BaseException as error:  # noqa: BLE001  # it belongs to the inner one
-                    step = functools.partial(inner.athrow, error)
+                    step = partial(inner.athrow, error)
                 else:
-                    step = functools.partial(inner.asend, sent)
+                    step = partial(inner.asend, sent)
 
     return wrapper
+
+
+def _first(steps: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Begin *steps*, which the loop is not told of: it would close them beside their wrapper."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None)
+    try:
+        return anext(steps)
+    finally:
+        sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
 
 
 def _binder(
@@ -408,11 +457,8 @@ def _binder(
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         if signature is not None:
-            try:
+            with suppress(Exception):  # what is wrong is for the call itself to say
                 arguments = signature.bind(*args, **kwargs).arguments
-            except TypeError:
-                pass  # the call itself is about to raise the same
-            else:
                 return {name: value for name, value in arguments.items() if name not in _SELF}
         return {"args": list(args), "kwargs": dict(kwargs)}
 

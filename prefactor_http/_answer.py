@@ -16,7 +16,7 @@ from prefactor_http.exceptions import (
 from prefactor_http.models.types import JsonObject
 from prefactor_http.retry import parse_retry_after
 
-__all__ = ["Answer", "raise_for_failure", "read_object", "read_value"]
+__all__ = ["Answer", "raise_for_failure", "read_object", "read_value", "too_large"]
 
 T = TypeVar("T")
 
@@ -36,12 +36,14 @@ class Answer(msgspec.Struct, frozen=True):
         status: The HTTP status.
         content: The body.
         retry_after: The ``Retry-After`` header, ``None`` if there was none.
+        location: The ``Location`` header, ``None`` if there was none.
     """
 
     where: str
     status: int
     content: bytes
     retry_after: str | None = None
+    location: str | None = None
 
 
 def raise_for_failure(answer: Answer) -> None:
@@ -116,15 +118,28 @@ def read_value(answer: Answer, decode: Callable[[bytes], T], operation: str) -> 
         return decode(answer.content)
     except _UNREADABLE as error:
         read_object(answer)
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise _contract_error(answer, "does not have the promised shape", error) from error
         raise PrefactorResponseContractError(
             f"{operation}: the answer does not have the promised shape: {error}", cause=error
         ) from error
+
+
+def too_large(where: str, status: int, limit: int) -> PrefactorResponseContractError:
+    """Return the error of an answer with more than *limit* bytes."""
+    return PrefactorResponseContractError(
+        f"{where}: the answer with status {status} has more than {limit >> 20} MiB",
+        status_code=status,
+    )
 
 
 def _contract_error(
     answer: Answer, problem: str, cause: Exception | None = None
 ) -> PrefactorResponseContractError:
     snippet = _snippet(answer.content)
+    if answer.location is not None and answer.status < HTTPStatus.BAD_REQUEST:
+        target = _snippet(answer.location.partition("?")[0].encode())
+        problem = f"redirects to {target}, which is not followed (is api_url right?), and {problem}"
     message = f"{answer.where}: the answer with status {answer.status} {problem}"
     return PrefactorResponseContractError(
         f"{message}: {snippet}" if snippet else message,

@@ -8,13 +8,15 @@ from typing import Any
 
 import aiohttp
 
-from prefactor_http._answer import Answer
+from prefactor_http._answer import Answer, too_large
 from prefactor_http.config import HttpClientConfig
 
 __all__ = ["Session"]
 
 # aiohttp warns of larger bodies that are bytes, since it would write them in one go.
 _LARGEST_BYTES = 1 << 20
+# What an answer may hold once it is unpacked: several times the longest list of the largest spans.
+_LARGEST_ANSWER = 128 << 20
 # Seconds; shorter than the minute after which many servers close an idle connection.
 _KEEPALIVE = 30.0
 
@@ -65,17 +67,27 @@ class Session:
         Raises:
             aiohttp.ClientError: If no complete answer arrived.
             TimeoutError: If it did not arrive in time.
+            prefactor_http.exceptions.PrefactorResponseContractError: If it does not end in
+                bearable size.
         """
         data = io.BytesIO(body) if body is not None and len(body) > _LARGEST_BYTES else body
         async with self._inner.request(
             method, url, params=params, data=data, headers=headers, allow_redirects=False
         ) as response:
-            content = await response.read()
+            pieces: list[bytes] = []
+            size = 0
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > _LARGEST_ANSWER:
+                    response.close()
+                    raise too_large(where, response.status, _LARGEST_ANSWER)
+                pieces.append(piece)
             return Answer(
                 where=where,
                 status=response.status,
-                content=content,
+                content=b"".join(pieces),
                 retry_after=response.headers.get("Retry-After"),
+                location=response.headers.get("Location"),
             )
 
     async def close(self) -> None:

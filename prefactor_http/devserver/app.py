@@ -28,7 +28,9 @@ from prefactor_http.devserver.page import add_page
 API = "/api/v1"
 ITEMS = web.RequestKey("prefactor_devserver_items", int)
 
+_READ_BUFFER = 1 << 20
 _LOGGER = logging.getLogger(__name__)
+_A_BUG = "the development server has a bug here"
 _PFIDS = msgspec.json.Decoder(shapes.GeneratePfids)
 _JSON = "application/json"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,6 +72,35 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Connection(web.RequestHandler):
+    """One connection; what is sent over it and is no request gets the envelope, too."""
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # what aiohttp takes for none at all
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not read, or what failed outside of the routes, and close."""
+        problem = "the request is no HTTP, or its address or one of its headers is too long"
+        if status >= web.HTTPInternalServerError.status_code:
+            super().handle_error(request, status, exc, message)  # logs it
+            problem = _A_BUG
+        response = _json(Reply(status, envelope(CODES.get(status, "bad_request"), problem)))
+        response.force_close()
+        return response
 
 
 class Api:
@@ -115,8 +146,7 @@ class Api:
             raise
         except Exception:
             _LOGGER.exception("devserver_bug")
-            bug = envelope("internal_error", "the development server has a bug here")
-            response = _json(Reply(500, bug))
+            response = _json(Reply(500, envelope("internal_error", _A_BUG)))
         status = 0 if request[misbehaviour.CUT] else response.status
         self._journal.note(request, request[ITEMS], status)
         return response

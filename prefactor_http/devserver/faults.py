@@ -47,6 +47,8 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         code: The ``code`` of that envelope; by default a word that fits the status.
         message: Its ``message``.
         retry_after: Send a ``Retry-After`` header with so many seconds.
+        retry_after_date: Send it with the HTTP date so many seconds from now instead, rounded up
+            to a whole second; below zero it has passed.
         retry_after_ms: Put this ``retry_after_ms`` into the envelope.
         html: Answer with an HTML page as a proxy would, status 502 unless given.
         latency: Wait so many seconds before anything else.
@@ -75,6 +77,7 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
     message: str | None = None
     retry_after: float | None = None
+    retry_after_date: float | None = None
     retry_after_ms: int | None = None
     html: bool = False
     latency: float = 0.0
@@ -97,10 +100,13 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             ("latency", 0.0, _MOST_SECONDS),
             ("late", 0.0, _MOST_SECONDS),
             ("retry_after", 0.0, math.inf),
+            ("retry_after_date", -_MOST_SECONDS, _MOST_SECONDS),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be between {low} and {high}, got {value}")
+        if self.retry_after is not None and self.retry_after_date is not None:
+            raise ValueError("retry_after and retry_after_date are one header; give one of them")
         if not self.answers and not self.latency and not self.late:
             effects = [name for name in self.__struct_fields__ if name not in _CHOOSING]
             raise ValueError(f"the rule has no effect; add one of: {', '.join(effects)}")

@@ -1,6 +1,9 @@
 """What a fault rule does to an answer, and what it needs to know of a request."""
 
+import math
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -84,6 +87,10 @@ def _refusal(rule: FaultRule, status: int) -> web.Response:
         more["retry_after_ms"] = rule.retry_after_ms
     if rule.retry_after is not None:
         headers["Retry-After"] = f"{rule.retry_after:g}"
+    if rule.retry_after_date is not None:
+        headers["Retry-After"] = formatdate(
+            math.ceil(time.time() + rule.retry_after_date), usegmt=True
+        )
     body = envelope(
         rule.code or CODES.get(status, "error"),
         rule.message or "this request was chosen to fail",

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from prefactor_http.devserver.actions import terminate_by_hand
-from prefactor_http.devserver.app import Api
+from prefactor_http.devserver.app import Api, Connection
 from prefactor_http.devserver.auth import (
     DEFAULT_DEPLOYMENT_TOKEN,
     DEFAULT_TOKEN,
@@ -29,7 +29,6 @@ from prefactor_http.devserver.switches import Switches
 
 __all__ = ["DEFAULT_DEPLOYMENT_TOKEN", "DEFAULT_TOKEN", "DevServer"]
 
-_READ_BUFFER = 1 << 20
 _GRACE = 0.05
 _PATIENCE = 10.0
 _TURNS_TO_CONNECT = 3
@@ -205,8 +204,8 @@ class DevServer:
         idempotency keys.
         """
         rows = self._backend.storage.rows(
-            "SELECT * FROM spans WHERE ?1 IS NULL OR agent_instance_id = ?1 ORDER BY seq",
-            (instance_id,),
+            "SELECT * FROM spans WHERE ? IS NULL OR agent_instance_id = ? ORDER BY seq",
+            (instance_id, instance_id),
         )
         return [_span(row) for row in rows]
 
@@ -249,17 +248,13 @@ class DevServer:
         if self._runner is not None:
             return
         runner = web.AppRunner(
-            self._api.application(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=_GRACE,
-            read_bufsize=_READ_BUFFER,
-            auto_decompress=False,
+            self._api.application(), handler_cancellation=True, shutdown_timeout=_GRACE
         )
         await runner.setup()
+        server, loop = cast("web.Server", runner.server), asyncio.get_running_loop()
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                cast("web.Server", runner.server),
+            self._listener = await loop.create_server(
+                lambda: Connection(server, loop),
                 self.host,
                 self.port,
                 reuse_address=True,

@@ -1,10 +1,10 @@
 """What requests look like: one struct for each body, item or query."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 FinishStatus = Literal["complete", "failed", "cancelled"]
 SpanStatus = Literal["pending", "active", "complete", "failed", "cancelled"]
@@ -137,7 +137,7 @@ class SpanDetails(msgspec.Struct, frozen=True, kw_only=True):
     """The ``details`` of span create; payloads stay as the bytes that came."""
 
     agent_instance_id: str
-    schema_name: str
+    schema_name: Annotated[str, Meta(min_length=1)]
     status: SpanStatus
     payload: Raw
     result_payload: Raw = ABSENT

@@ -5,6 +5,9 @@ of a constructor; here the constructor goes through the same check, so a model i
 Decoding bypasses the constructor and pays nothing for it. The method names are those of pydantic.
 """
 
+import copy
+import functools
+import json
 import types
 from collections.abc import Collection, Mapping
 from typing import (
@@ -13,9 +16,12 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
+    NamedTuple,
     Self,
     TypeAlias,
+    TypedDict,
     TypeVar,
+    Unpack,
     cast,
     get_type_hints,
 )
@@ -26,7 +32,29 @@ __all__ = ["GenericModel", "Model", "OpenModel"]
 
 T = TypeVar("T")
 _Mode: TypeAlias = Literal["python", "json"]
+_Selection: TypeAlias = Collection[Any] | Mapping[Any, Any]
 _PLAIN = (str, int, float, bool, type(None))
+# Where an open model keeps what it does not declare: no attribute can have this name.
+_EXTRAS = "<extras>"
+
+
+class _Style(NamedTuple):
+    """How a model is dumped."""
+
+    mode: _Mode
+    by_alias: bool
+    exclude_none: bool
+    exclude_defaults: bool
+
+
+class _Others(TypedDict, total=False):
+    """Keywords of pydantic that make no difference to these models."""
+
+    exclude_unset: Literal[False]
+    round_trip: bool
+    warnings: bool | Literal["none", "warn", "error"]
+    context: Any
+    serialize_as_any: bool
 
 
 class _Checked(msgspec.StructMeta):
@@ -114,10 +142,12 @@ class Model(_Base, kw_only=True):
         self,
         *,
         mode: _Mode = "python",
-        by_alias: bool = False,
+        by_alias: bool | None = False,
         exclude_none: bool = False,
-        include: Collection[str] | None = None,
-        exclude: Collection[str] | None = None,
+        exclude_defaults: bool = False,
+        include: _Selection | None = None,
+        exclude: _Selection | None = None,
+        **others: Unpack[_Others],
     ) -> dict[str, Any]:
         """Return the model as a dictionary, fields first and in their order, defaults included.
 
@@ -126,44 +156,51 @@ class Model(_Base, kw_only=True):
             by_alias: Use the names of the wire instead of those of the attributes.
             exclude_none: Leave out what is ``None``, in nested models too, but never inside
                 free-form objects.
-            include: Names of the attributes to dump, ``None`` for all. Top level only.
-            exclude: Names of the attributes to leave out. Top level only.
+            exclude_defaults: Leave out what equals its default, likewise.
+            include: Names of the attributes to dump, ``None`` for all; as a mapping, from names to
+                what to dump inside of them. The parts of lists go by their index or ``__all__``.
+            exclude: What to leave out, said in the same way.
+            **others: Further keywords of pydantic that make no difference here: ``round_trip``,
+                ``warnings``, ``context``, ``serialize_as_any``.
+
+        Raises:
+            TypeError: For ``exclude_unset``, since a model does not remember what it was given.
         """
-        named = [
-            (name, wire_name if by_alias else name, getattr(self, name))
-            for name, wire_name in self.model_fields.items()
-        ]
-        named += [(name, name, value) for name, value in (self.model_extra or {}).items()]
-        return {
-            shown: _dump(value, mode=mode, by_alias=by_alias, exclude_none=exclude_none)
-            for name, shown, value in named
-            if (include is None or name in include)
-            and (exclude is None or name not in exclude)
-            and not (exclude_none and value is None)
-            and value is not msgspec.UNSET
-        }
+        _check_others("model_dump", others)
+        style = _Style(mode, bool(by_alias), exclude_none, exclude_defaults)
+        return _dump_model(self, style, include, exclude)
 
     def model_dump_json(
         self,
         *,
-        by_alias: bool = False,
+        indent: int | None = None,
+        by_alias: bool | None = False,
         exclude_none: bool = False,
-        include: Collection[str] | None = None,
-        exclude: Collection[str] | None = None,
+        exclude_defaults: bool = False,
+        include: _Selection | None = None,
+        exclude: _Selection | None = None,
+        **others: Unpack[_Others],
     ) -> str:
-        """Return the model as compact JSON text; the arguments are those of `model_dump`."""
-        dumped = self.model_dump(
-            mode="json",
-            by_alias=by_alias,
-            exclude_none=exclude_none,
-            include=include,
-            exclude=exclude,
-        )
-        return msgspec.json.encode(dumped).decode()
+        """Return the model as JSON text, compact unless *indent* says how far to indent a level.
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
-        """Return a shallow copy with the fields in *update* replaced, unchecked."""
-        return msgspec.structs.replace(self, **(update or {}))
+        The other arguments are those of `model_dump`.
+        """
+        _check_others("model_dump_json", others)
+        style = _Style("json", bool(by_alias), exclude_none, exclude_defaults)
+        text = msgspec.json.encode(_dump_model(self, style, include, exclude)).decode()
+        if indent is None:
+            return text
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=indent)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the fields in *update* replaced, unchecked.
+
+        Args:
+            update: Names of attributes to their new values.
+            deep: Copy the values in the model too, rather than share them.
+        """
+        fields = {name: getattr(self, name) for name in self.model_fields} if deep else {}
+        return msgspec.structs.replace(self, **copy.deepcopy(fields) | dict(update or {}))
 
 
 class OpenModel(Model, kw_only=True, dict=True):
@@ -174,15 +211,21 @@ class OpenModel(Model, kw_only=True, dict=True):
     @property
     def model_extra(self) -> dict[str, Any]:
         """The values under names the model does not declare, in the order they came."""
-        extras: dict[str, Any] = vars(self).setdefault("extras", {})
+        extras: dict[str, Any] = vars(self).setdefault(_EXTRAS, {})
         return extras
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
-        """Return a shallow copy with the values in *update* replaced or added."""
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the values in *update* replaced or added, unchecked.
+
+        Args:
+            update: Names of attributes to their new values.
+            deep: Copy the values in the model too, rather than share them.
+        """
         changes = dict(update or {})
         declared = {name: changes.pop(name) for name in self.model_fields if name in changes}
-        copied = super().model_copy(update=declared)
-        vars(copied)["extras"] = {**self.model_extra, **changes}
+        copied = super().model_copy(update=declared, deep=deep)
+        extras = copy.deepcopy(self.model_extra) if deep else self.model_extra
+        vars(copied)[_EXTRAS] = {**extras, **changes}
         return copied
 
     def __getattr__(self, name: str) -> Any:
@@ -262,22 +305,98 @@ def _specialise(cls: type[GenericModel[Any]], parameter: Any) -> type:
     return _specialised[key]
 
 
-def _dump(value: Any, *, mode: _Mode, by_alias: bool, exclude_none: bool) -> Any:
+def _check_others(method: str, others: Mapping[str, Any]) -> None:
+    """Refuse the keywords of pydantic that would make a difference."""
+    if others.get("exclude_unset"):
+        raise TypeError(
+            f"{method}() cannot exclude_unset: a model does not remember which fields it was "
+            "given; use exclude_defaults or exclude_none"
+        )
+    for name in others.keys() - _Others.__annotations__.keys():
+        raise TypeError(f"{method}() does not support the keyword {name!r}")
+
+
+def _dump_model(
+    model: Model, style: _Style, include: _Selection | None, exclude: _Selection | None
+) -> dict[str, Any]:
+    """Return *model* as a dictionary."""
+    dumped: dict[str, Any] = {}
+    for name, wire_name in model.model_fields.items():
+        value = getattr(model, name)
+        if value is msgspec.UNSET or (style.exclude_none and value is None):
+            continue
+        if style.exclude_defaults and value == _default(type(model), name):
+            continue
+        if (parts := _parts(include, exclude, name)) is not None:
+            dumped[wire_name if style.by_alias else name] = _dump(value, style, *parts)
+    for name, value in (model.model_extra or {}).items():
+        if style.exclude_none and value is None:
+            continue
+        if (parts := _parts(include, exclude, name)) is not None:
+            dumped[name] = _dump(value, style, *parts)
+    return dumped
+
+
+def _dump(
+    value: Any,
+    style: _Style,
+    include: _Selection | None = None,
+    exclude: _Selection | None = None,
+) -> Any:
     """Return *value* with the models in it dumped and its containers copied."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Model):
-        return value.model_dump(mode=mode, by_alias=by_alias, exclude_none=exclude_none)
+        return _dump_model(value, style, include, exclude)
     if isinstance(value, dict):
         return {
-            key: _dump(inner, mode=mode, by_alias=by_alias, exclude_none=exclude_none)
+            key: _dump(inner, style, *parts)
             for key, inner in value.items()
+            if (parts := _parts(include, exclude, key)) is not None
         }
     if isinstance(value, list):
         return [
-            _dump(inner, mode=mode, by_alias=by_alias, exclude_none=exclude_none) for inner in value
+            _dump(inner, style, *parts)
+            for index, inner in enumerate(value)
+            if (parts := _parts(include, exclude, index, index - len(value), "__all__")) is not None
         ]
-    return value if mode == "python" else msgspec.to_builtins(value)
+    return value if style.mode == "python" else msgspec.to_builtins(value)
+
+
+def _parts(
+    include: _Selection | None, exclude: _Selection | None, *keys: Any
+) -> tuple[_Selection | None, _Selection | None] | None:
+    """Return what to include and exclude inside the part that goes by *keys*, ``None`` to skip it.
+
+    Of a selection, ``None`` stands for no limit.
+    """
+    included = True if include is None else _said(include, keys)
+    excluded = False if exclude is None else _said(exclude, keys)
+    if included is False or excluded is True:
+        return None
+    return None if included is True else included, None if excluded is False else excluded
+
+
+def _said(selection: _Selection, keys: tuple[Any, ...]) -> Any:
+    """Return what *selection* says of a part: all of it, nothing of it, or a selection in it."""
+    for key in keys:
+        if key in selection:
+            inner = selection[key] if isinstance(selection, Mapping) else True
+            return True if inner is ... else inner
+    return False
+
+
+@functools.cache
+def _defaults(kind: type[Model]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+def _default(kind: type[Model], name: str) -> Any:
+    """Return the default of a field, `msgspec.NODEFAULT` if it has none."""
+    field = _defaults(kind)[name]
+    if field.default_factory is msgspec.NODEFAULT:
+        return field.default
+    return field.default_factory()
 
 
 def _keep_extras(value: Any, raw: Any) -> None:
@@ -288,7 +407,7 @@ def _keep_extras(value: Any, raw: Any) -> None:
         wire_names = value.model_fields
         if isinstance(value, OpenModel):
             declared = set(wire_names.values())
-            vars(value)["extras"] = {k: v for k, v in raw.items() if k not in declared}
+            vars(value)[_EXTRAS] = {k: v for k, v in raw.items() if k not in declared}
         for name in value.open_fields:
             _keep_extras(getattr(value, name), raw.get(wire_names[name]))
     elif isinstance(value, list) and isinstance(raw, list | tuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import assert_type
 
 from prefactor_exporter import (
@@ -96,6 +97,25 @@ async def decorators(exporter: Exporter, run: Run) -> None:
     async def async_generator() -> AsyncIterator[int]:
         yield 1
 
+    class Holder:
+        @exporter.trace("a")
+        @staticmethod
+        def static(x: int) -> str:
+            return str(x)
+
+        @exporter.trace("a")
+        @classmethod
+        def make(cls, x: int) -> str:
+            return str(x)
+
+        @exporter.trace("a")
+        @cached_property
+        def computed(self) -> int:
+            return 1
+
+    assert_type(Holder.static(1), str)
+    assert_type(Holder.make(1), str)
+    assert_type(Holder().computed, int)
     assert_type(function(1), str)
     assert_type(await coroutine(1), str)
     assert_type(list(generator()), list[int])

@@ -94,7 +94,6 @@ def test_failure_says_what_to_do_and_has_status_1(call, server):
         ({}, "there is no token"),
         ({"PREFACTOR_EXPORTER_LINGER": "soon"}, "PREFACTOR_EXPORTER_LINGER='soon' cannot be read"),
         ({"PREFACTOR_API_TOKEN": "a\n"}, "PREFACTOR_API_TOKEN: http.api_token has a control"),
-        ({"PREFACTOR_API_TOKEN": "a b"}, "the token has spaces, line breaks"),
         ({"PREFACTOR_EXPORTER_LINGR": "1"}, "nothing reads PREFACTOR_EXPORTER_LINGR"),
     ],
 )

@@ -147,6 +147,42 @@ async def test_bytes_that_are_no_text_are_a_bad_request(api):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
 
 
+LONG = b"x" * 9000
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /api/v1/ping?" + LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/ping HTTP/1.1\r\nHost: x\r\nX-Long: " + LONG + b"\r\n\r\n",
+        b"GET /api/v1/ping HTTP/1.1\r\nHost x\r\n\r\n",
+        b"POST /api/v1/bulk HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"POST /api/v1/bulk HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"hello\r\n\r\n",
+    ],
+    ids=["address", "header", "colon", "length", "tls", "chunk", "no-http"],
+)
+async def test_what_is_no_request_is_a_bad_request(api, caplog, request_head):
+    """Too long or no HTTP at all: the envelope, the end of the connection, and a quiet log."""
+    answer = await exchange(api.server, request_head)
+
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert b"content-type: application/json" in answer.lower()
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
+    assert caplog.text == ""
+
+
+async def exchange(server, request):
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        writer.write(request)
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_half_a_surrogate_pair_is_a_bad_request(api):
     """Such a text cannot be written as UTF-8."""
     text = b'{"details":{"agent_instance_id":"x","payload":{"a":"\\ud800"}}}'
@@ -220,3 +256,13 @@ async def test_a_bug_in_the_server_is_a_500_without_a_traceback(api, monkeypatch
     assert (status, body["code"]) == (500, "internal_error")
     assert "division" not in str(body)
     assert "devserver_bug" in caplog.text
+
+
+async def test_a_bug_outside_of_the_routes_is_one_too(api, monkeypatch, caplog):
+    """Whatever fails, a client can read the answer."""
+    monkeypatch.setattr("prefactor_http.devserver.journal.Journal.note", lambda *_: 1 / 0)
+    status, body = await api.get("/ping")
+
+    assert (status, body["code"]) == (500, "internal_error")
+    assert "division" not in str(body)
+    assert "ZeroDivisionError" in caplog.text

@@ -1,6 +1,8 @@
 """Promises about scripted misbehaviour, as a client sees it."""
 
 import asyncio
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
@@ -35,6 +37,19 @@ async def test_a_status_comes_with_the_hints_asked_for(api):
     assert answers[1][2] == {"status": "error", "code": "custom", "message": "Later"}
     assert answers[2][0] == 200
     assert len(api.server.spans()) == 1
+
+
+async def test_a_hint_can_be_a_date(api):
+    """Ahead or in the past, never sooner than asked for."""
+    for seconds in (90, -90):
+        api.server.faults.add(f"times=1 status=503 retry_after_date={seconds}")
+        before = datetime.now(UTC)
+        async with api.session.get(f"{api.server.url}/api/v1/ping") as response:
+            date = response.headers["Retry-After"]
+
+        assert date.endswith(" GMT")
+        wait = (parsedate_to_datetime(date) - before).total_seconds()
+        assert seconds <= wait < seconds + 60
 
 
 @pytest.mark.parametrize(("moment", "applied"), [("before", 0), ("after", 1)])

@@ -132,6 +132,7 @@ async def test_after_terminate_spans_carry_the_signal(api):
         ({"agent_instance_id": "0" * 32}, 404, None),
         ({"agent_instance_id": None}, 422, "agent_instance_id"),
         ({"schema_name": 3}, 422, "schema_name"),
+        ({"schema_name": ""}, 422, "schema_name"),
         ({"status": "running"}, 422, "status"),
         ({"payload": []}, 422, "payload"),
         ({"payload": None}, 422, "payload"),

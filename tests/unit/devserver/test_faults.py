@@ -125,6 +125,8 @@ def test_the_same_rule_may_stand_twice():
         ("every=0 status=503", r"every must be between 1 and"),
         ("p=2 status=503", r"p must be between"),
         ("status=99", r"status must be between 200 and 599"),
+        ("status=503 retry_after_date=1e9", r"retry_after_date must be between"),
+        ("status=503 retry_after=1 retry_after_date=1", r"one header; give one of them"),
         ("every=2", r"no effect; add one of: .*status"),
         ("", r"no effect"),
     ],

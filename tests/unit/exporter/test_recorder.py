@@ -4,7 +4,9 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -15,6 +17,7 @@ from prefactor_exporter import (
     InvalidEventError,
     TerminationSignal,
 )
+from prefactor_exporter._delivery.pipeline import Pipeline
 from prefactor_exporter.testing import InMemoryExporter
 
 NOWHERE = HttpClientConfig("http://127.0.0.1:1", "token")
@@ -268,3 +271,69 @@ def test_an_earlier_stop_may_be_told_inside_the_telling_of_another():
     exporter._note_terminated(AN_ID, None)
 
     assert told == [AN_ID]
+
+
+WAITS = {
+    "flush": lambda e, wait: e.flush(wait),
+    "flush_async": lambda e, wait: asyncio.run(e.flush_async(wait)),
+    "shutdown": lambda e, wait: e.shutdown(wait),
+    "shutdown_async": lambda e, wait: asyncio.run(e.shutdown_async(wait)),
+    "invocation": lambda e, wait: e.invocation(wait),
+}
+
+
+@pytest.mark.parametrize("exporter", [make(), Exporter(None)], ids=["enabled", "disabled"])
+@pytest.mark.parametrize("call", WAITS)
+@pytest.mark.parametrize("wait", ["5", b"x", True, [], timedelta(seconds=1), Decimal(1)])
+def test_a_wait_that_is_no_number_is_refused_at_the_call(exporter, call, wait):
+    with pytest.raises(TypeError, match=r"(timeout|deadline) must be a number of seconds, got"):
+        WAITS[call](exporter, wait)
+    assert exporter.stats().state in {"idle", "disabled"}
+
+
+@pytest.mark.parametrize("exporter", [make(), Exporter(None)], ids=["enabled", "disabled"])
+@pytest.mark.parametrize("call", WAITS)
+def test_a_wait_that_is_not_a_number_is_refused_at_the_call(exporter, call):
+    with pytest.raises(ValueError, match=r"(timeout|deadline) must be a number of seconds, got"):
+        WAITS[call](exporter, float("nan"))
+    assert exporter.stats().state in {"idle", "disabled"}
+
+
+@pytest.mark.parametrize("call", WAITS)
+@pytest.mark.parametrize("wait", [0, 0.5, Fraction(1, 2), float("inf"), 10**400])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_any_number_is_a_wait_and_what_is_left_of_a_past_deadline_is_none(call, wait, sign):
+    exporter = make()
+    WAITS[call](exporter, sign * wait)
+    exporter.shutdown(0)
+
+
+@pytest.mark.parametrize("call", ["flush", "flush_async", "shutdown", "shutdown_async"])
+def test_no_wait_given_is_the_default_one(call, monkeypatch):
+    waits = []
+
+    async def wait_async(self, seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(Pipeline, "flush", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr(Pipeline, "flush_async", wait_async)
+    monkeypatch.setattr(Pipeline, "stop", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr(Pipeline, "stop_async", wait_async)
+    WAITS[call](make(shutdown_timeout=3.0), None)
+
+    assert waits == [3.0 if "shutdown" in call else 10.0]
+
+
+def test_an_invocation_needs_a_deadline():
+    with pytest.raises(TypeError, match="deadline"):
+        make().invocation(None)
+    with pytest.raises(ValueError, match="deadline"):
+        make().invocation(float("nan"))
+
+
+@pytest.mark.parametrize("deadline", [-0.3, -1, float("-inf")])
+def test_a_deadline_that_has_passed_leaves_the_handler_alone(deadline):
+    """It is what a platform has left less a margin, and the handler has to do its work."""
+    with make().invocation(deadline) as invocation:
+        assert invocation.remaining == 0
+    assert not invocation.report.timed_out

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import warnings
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from prefactor_http.exceptions import (
     PrefactorResponseContractError,
     PrefactorRetryExhaustedError,
     PrefactorValidationError,
+    is_transient_http_error,
 )
 
 OK = {"status": "success", "details": {}}
@@ -334,6 +336,57 @@ async def test_a_redirect_is_an_ordinary_answer(raw_server: Any, status: str) ->
 
     assert answer == {"moved": True}
     assert len(raw_server.requests) == 1
+
+
+async def test_a_redirect_that_is_no_answer_says_where_it_leads(raw_server: Any) -> None:
+    """The usual reason is an ``api_url`` without its ``s``."""
+    where = "Location: https://api.test/api/v1/ping?token=secret"
+    answers = (b"<html>moved</html>", b"", b"{}")
+
+    async with PrefactorHttpClient(HttpClientConfig(raw_server.url, "token")) as client:
+        for body in answers:
+            raw_server.answer_with("301 Moved", body, where)
+            with pytest.raises(
+                PrefactorResponseContractError, match=r"redirects to https://api.test/api/v1/ping,"
+            ) as caught:
+                await client.agent_instances.get("a")
+
+            assert caught.value.status_code == 301
+            assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "transient"), [("200 OK", False), ("503 Busy", True)])
+async def test_an_answer_without_end_is_given_up(
+    raw_server: Any, monkeypatch: pytest.MonkeyPatch, status: str, transient: bool
+) -> None:
+    """Also one that is small on the wire: nobody's memory is for the other side to fill."""
+    monkeypatch.setattr("prefactor_http._session._LARGEST_ANSWER", 1 << 20)
+    body = b'{"text":"' + b"x" * (1 << 20) + b'"}'
+    config = HttpClientConfig(raw_server.url, "token", max_retries=0)
+
+    async with PrefactorHttpClient(config) as client:
+        for headers in ([], ["Content-Encoding: gzip"]):
+            raw_server.answer_with(status, gzip.compress(body) if headers else body, *headers)
+            with pytest.raises(PrefactorResponseContractError, match="more than 1 MiB") as caught:
+                await client.validate_token()
+            assert is_transient_http_error(caught.value) is transient
+        raw_server.answer_with("200 OK", body[:9] + body[20:])
+        assert len((await client.validate_token())["text"]) == (1 << 20) - 11
+
+
+async def test_an_answer_may_come_packed_in_pieces_and_without_a_length(raw_server: Any) -> None:
+    """As proxies send them."""
+    body = b'{"status":"success","details":{"a":"\xc3\xa9"}}'
+    packed = gzip.compress(body)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in packed) + b"0\r\n\r\n"
+
+    async with PrefactorHttpClient(HttpClientConfig(raw_server.url, "token")) as client:
+        for answer in (
+            b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(packed), packed),
+            b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks,
+        ):
+            raw_server.answer = b"HTTP/1.1 200 OK\r\n" + answer
+            assert (await client.validate_token())["details"] == {"a": "é"}
 
 
 async def test_a_large_body_is_sent_whole(raw_server: Any) -> None:

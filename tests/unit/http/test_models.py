@@ -21,6 +21,8 @@ from prefactor_http.models import (
     AgentSpanSummary,
     AgentVersionForRegister,
     ApiResponse,
+    BulkItem,
+    BulkOutput,
     DataRisk,
     FinishInstanceRequest,
     ListResponse,
@@ -176,6 +178,77 @@ def test_a_dump_can_be_narrowed() -> None:
     assert "other" not in model.model_dump(exclude_none=True)
 
 
+def test_a_dump_can_be_narrowed_inside() -> None:
+    """A mapping says what of a field is wanted; lists go by index, or all at once."""
+    model = span(payload={"a": 1, "b": {"c": 2, "d": 3}, "list": [{"x": 1, "y": 2}, 7]})
+
+    def payload(**selection: Any) -> Any:
+        return model.model_dump(**selection).get("payload")
+
+    assert payload(include={"payload": {"a"}}) == {"a": 1}
+    assert payload(include={"payload": {"b": {"c": True}}}) == {"b": {"c": 2}}
+    assert payload(include={"payload": ...}) == model.payload
+    assert payload(include={"payload": {"list": {-1}}}) == {"list": [7]}
+    assert payload(include={"payload": {"list": {"__all__": {"y"}}}, "id": True})["list"] == [
+        {"y": 2},
+        7,
+    ]
+    assert payload(exclude={"payload": {"b": {"c"}, "list": True}}) == {"a": 1, "b": {"d": 3}}
+    assert payload(exclude={"payload": {"list": {0}}})["list"] == [7]
+    assert payload(exclude={"payload": False}) == model.payload
+    assert payload(exclude={"payload": True}) is None
+    assert json.loads(model.model_dump_json(include={"payload": {"a"}})) == {"payload": {"a": 1}}
+
+
+def test_a_dump_can_leave_out_defaults() -> None:
+    """In nested models too; what has no default and what is an extra stays."""
+    assert span().model_dump(exclude_defaults=True) == {**SPAN, "status": "active"}
+    assert span(payload={"a": None}).model_dump(exclude_defaults=True)["payload"] == {"a": None}
+    assert risk(note=None).model_dump(exclude_defaults=True) == {
+        "action_profile": {"read_data": "allowed"},
+        "params_data_categories": {},
+        "result_data_categories": {"classification": "internal"},
+        "note": None,
+    }
+
+
+def test_json_can_be_indented() -> None:
+    """For people to read."""
+    model = RuntimeEnvironment(os="lïnux", agent_sdk=[])
+
+    assert model.model_dump_json(indent=2, exclude_none=True) == (
+        '{\n  "agent_sdk": [],\n  "os": "lïnux"\n}'
+    )
+
+
+def test_keywords_of_pydantic_that_change_nothing_are_taken() -> None:
+    """What was written for the reference client runs."""
+    model = span()
+
+    assert (
+        model.model_dump(
+            by_alias=None,
+            exclude_unset=False,
+            round_trip=True,
+            warnings="none",
+            context={"a": 1},
+            serialize_as_any=True,
+        )
+        == model.model_dump()
+    )
+    assert model.model_dump_json(warnings=False) == model.model_dump_json()
+
+
+def test_keywords_of_pydantic_that_cannot_be_honoured_say_so() -> None:
+    """A dump that quietly holds too much would be worse."""
+    dumps: list[Any] = [span().model_dump, risk().model_dump_json]
+    for dump in dumps:
+        with pytest.raises(TypeError, match=r"exclude_unset.*exclude_defaults"):
+            dump(exclude_unset=True)
+        with pytest.raises(TypeError, match="fallback"):
+            dump(fallback=str)
+
+
 def test_a_dump_does_not_share_containers_with_the_model() -> None:
     """Editing a dump leaves the model as it was."""
     model = span(payload={"list": [1]})
@@ -213,6 +286,43 @@ def test_models_can_be_copied_and_pickled(model: Any) -> None:
     assert model.model_copy() == model
     assert replaced != model
     assert type(replaced) is type(model)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_is_as_deep_as_asked_for(deep: bool) -> None:
+    """What is given anew is taken as it is in both cases."""
+    given: dict[str, Any] = {"b": [2]}
+    plain, opened = span(payload={"a": [1]}), risk(note=[1])
+
+    plain_copy = plain.model_copy(deep=deep, update={"result_payload": given})
+    opened_copy = opened.model_copy(deep=deep, update={"more": given})
+
+    assert plain_copy.payload == plain.payload
+    assert (plain_copy.payload is plain.payload) is not deep
+    assert plain_copy.result_payload is given
+    assert opened_copy.note == opened.note
+    assert (opened_copy.note is opened.note) is not deep
+    assert (opened_copy.action_profile is opened.action_profile) is not deep
+    assert opened_copy.more is given
+
+
+def test_an_extra_may_have_any_name() -> None:
+    """None of them is where the model keeps them."""
+    item = BulkItem(_type="a/b", idempotency_key="abcdefgh", extras={"a": 1}, _extras=2)
+    output = BulkOutput.model_validate_json('{"status": "success", "extras": [1]}')
+    bare = BulkItem(_type="a/b", idempotency_key="abcdefgh")
+
+    assert (item.extras, item._extras) == ({"a": 1}, 2)
+    assert item.model_dump(by_alias=True) == {
+        "_type": "a/b",
+        "idempotency_key": "abcdefgh",
+        "extras": {"a": 1},
+        "_extras": 2,
+    }
+    assert output.extras == [1]
+    assert pickle.loads(pickle.dumps(item)).extras == {"a": 1}
+    with pytest.raises(AttributeError, match="extras"):
+        _ = bare.extras
 
 
 def test_extras_are_attributes() -> None:
