@@ -87,13 +87,14 @@ def main() -> None:
             each["counted_mib"],
             each["more_mib"],
             each["most_mib"],
-            each["ratio"],
+            each["ratio"] if not each["on_disk"] else None,
         )
         for name, each in report["waiting"].items()
     ]
     basis = (
         "*Counted* is `stats().queued_bytes`, *more* is what the process grew by, *x the wire* is "
-        "that to the bytes on the wire of the spans in memory. After "
+        "that to the bytes on the wire of the spans in memory, unless some just left it for the "
+        "disk. After "
         f"{plural(delivered, 'delivered span')} *more* is since the first tenth of them."
     )
     show(report, rows, basis, chosen.json)
