@@ -12,14 +12,16 @@ from time import perf_counter, perf_counter_ns, process_time
 from typing import Any
 
 from figures import percentile
-from sink import break_down
+from sink import break_down, reset
 from subjects.subject import Subject
 from workload import PER_FAMILY, Recorded
 
 __all__ = ["full", "idle", "sustain"]
 
-_CHUNK = 500 * PER_FAMILY
-_PERCENTS = (50, 90, 99, 99.9, 99.99, 99.999)
+_CHUNK = 200 * PER_FAMILY
+_SORTED = 0.1
+"""Seconds in which the worker has sorted what it took last, and counted it."""
+_PERCENTS = (50, 90, 99, 99.9, 99.99)
 
 
 def sustain(
@@ -30,6 +32,7 @@ def sustain(
     subject.warm_up(work[: 2 * PER_FAMILY])
     gc.collect()
     gc.freeze()  # the workload is not the subject's garbage
+    reset(url)
     if broken:
         break_down(url, broken)
     before = most = _resident()
@@ -45,14 +48,17 @@ def sustain(
         if settled is None and done >= count // 10:
             settled = _resident()
     took, cpu = perf_counter() - started, process_time() - cpu
+    if broken:
+        threading.Event().wait(_SORTED)
+    after = _resident()
     found = {
         "spans": done,
         "cpu_us": cpu * 1e6 / done,
         "rate": done / took,
         "before": before,
         "settled": settled,
-        "after": _resident(),
-        "most": most,
+        "after": after,
+        "most": max(most, after),
         **subject.counts(),
     }
     subject.close()
@@ -111,7 +117,6 @@ def idle(subject: Subject, pool: Sequence[Recorded], seconds: float) -> dict[str
     cpu, later = process_time() - before, resource.getrusage(resource.RUSAGE_SELF)
     subject.close()
     return {
-        "seconds": seconds,
         "cpu_ms": cpu * 1e3,
         "wake_ups": later.ru_nvcsw - usage.ru_nvcsw,
     }

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from figures import options, show
-from process import OURS, PEERS, NotMeasuredError, drive, peer_options, work_file
+from figures import options, plural, show
+from process import OURS, NotMeasuredError, drive, peer_options, title_of, work_file
 from workload import PER_FAMILY, from_runs, spans
 
 _STATES = {"works": None, "port closed": "refuse", "black hole": "hole"}
@@ -56,11 +56,9 @@ def main() -> None:
         "seconds": found,
     }
     rows: list[Sequence[object]] = [("seconds to end, API", *_STATES)]
-    rows += [
-        (PEERS[name].title if name in PEERS else name, *(each[state] for state in _STATES))
-        for name, each in found.items()
-    ]
-    show(report, rows, chosen.json)
+    rows += [(title_of(name), *(each[state] for state in _STATES)) for name, each in found.items()]
+    basis = f"One round of each, after {plural(chosen.spans, 'span')}."
+    show(report, rows, basis, chosen.json)
 
 
 def _leave(name: str, state: str, work: Path, count: int, **options: Any) -> float | str:

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Figure", "figure", "machine", "options", "percentile", "short", "show"]
+__all__ = [
+    "Figure",
+    "figure",
+    "machine",
+    "options",
+    "part",
+    "percentile",
+    "plural",
+    "short",
+    "show",
+]
 
 
 class Figure(NamedTuple):
@@ -19,17 +29,20 @@ class Figure(NamedTuple):
     median: float
     q1: float
     q3: float
+    rounds: int
 
     def __str__(self) -> str:
+        if self.rounds == 1:  # one value has no spread
+            return short(self.median)
         return f"{short(self.median)} ({short(self.q1)} to {short(self.q3)})"
 
 
 def figure(values: Sequence[float]) -> Figure:
     """Sum up one value of each round."""
     if len(values) == 1:
-        return Figure(values[0], values[0], values[0])
+        return Figure(values[0], values[0], values[0], 1)
     first, median, third = statistics.quantiles(values, n=4, method="inclusive")
-    return Figure(median, first, third)
+    return Figure(median, first, third, len(values))
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
@@ -68,12 +81,15 @@ def machine() -> dict[str, str]:
     }
 
 
-def show(report: dict[str, Any], rows: Sequence[Sequence[object]], target: str | None) -> None:
+def show(
+    report: dict[str, Any], rows: Sequence[Sequence[object]], basis: str, target: str | None
+) -> None:
     """Print *rows*, the first of which is the head, as a table; and *report* where it is wanted.
 
     Args:
         report: Everything measured.
         rows: The table for people.
+        basis: How many rounds of how much the table stands on.
         target: None, ``-`` for JSON instead of the table, or a file that gets the JSON.
     """
     whole = {
@@ -81,6 +97,7 @@ def show(report: dict[str, Any], rows: Sequence[Sequence[object]], target: str |
         "machine": machine(),
         "quick": "--quick" in sys.argv,
         "table": [[_cell(cell) for cell in r] for r in rows],
+        "basis": basis,
     }
     encoded = json.dumps(whole, indent=1)
     if target == "-":
@@ -98,12 +115,23 @@ def show(report: dict[str, Any], rows: Sequence[Sequence[object]], target: str |
         print("  ".join((first, *others)).rstrip())
         if number == 0:
             print("  ".join("-" * width for width in widths))
+    print(basis)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     return short(value) if isinstance(value, float) else str(value)
+
+
+def part(value: float) -> str:
+    """Return *value* of 1 as a percentage, and ``all`` only if not one is missing."""
+    return "all" if value >= 1 else f"{min(value, 0.999):.1%}"
+
+
+def plural(number: int, word: str) -> str:
+    """Return *number* of *word*, such as ``1 round`` and ``5 rounds``."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def short(value: float) -> str:

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from figures import Figure, figure, options, show
-from process import OURS, PEERS, Rounds, drive, peer_options, work_file
+from figures import figure, options, part, plural, show
+from process import OURS, Rounds, drive, peer_options, title_of, work_file
 from workload import from_runs, spans
 
 _NOTHING = "nothing"
@@ -41,29 +41,47 @@ def main() -> None:
         "rate": chosen.rate,
         "rounds": rounds,
         "lag_ms": {
-            name: _summed(found, lags.found[_NOTHING]) for name, found in lags.found.items()
+            name: _summed(found, lags.found[_NOTHING], count) for name, found in lags.found.items()
         },
         "left_out": lags.left_out,
     }
     rows: list[Sequence[object]] = [
-        (f"at {chosen.rate:,.0f} spans/s, ms late", "p50", "p99 (quartiles)", "p99 added", "max")
+        (
+            f"at {chosen.rate:,.0f} spans/s, ms late",
+            "rounds",
+            "p50",
+            "p99",
+            "p99 added",
+            "max",
+            "delivered",
+        )
     ]
     rows += [
         (
-            PEERS[name].title if name in PEERS else name,
+            title_of(name),
+            found["p99"].rounds,
             found["p50"],
-            Figure(*found["p99"]),
-            found["p99_added"].median,
+            found["p99"],
+            found["p99_added"] if name != _NOTHING else None,
             found["max"],
+            part(found["delivered"]) if name != _NOTHING else None,
         )
         for name, found in report["lag_ms"].items()
     ]
-    show(report, rows, chosen.json)
+    ticks = min(each["ticks"] for found in lags.found.values() for each in found)
+    basis = (
+        f"A round records {plural(count, 'span')} and times {plural(ticks, 'callback')} or more; "
+        "*p99 added* is taken within a round, *max* is the largest of all rounds, *delivered* the "
+        "least."
+    )
+    show(report, rows, basis, chosen.json)
     if chosen.json != "-":
         lags.tell()
 
 
-def _summed(found: Sequence[dict[str, Any]], nothing: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _summed(
+    found: Sequence[dict[str, Any]], nothing: Sequence[dict[str, Any]], count: int
+) -> dict[str, Any]:
     late = [f["late_ms"] for f in found]
     without = [n["late_ms"]["p99"] for n in nothing]
     return {
@@ -71,6 +89,7 @@ def _summed(found: Sequence[dict[str, Any]], nothing: Sequence[dict[str, Any]]) 
         "p99": figure([each["p99"] for each in late]),
         "p99_added": figure([e["p99"] - w for e, w in zip(late, without, strict=False)]),
         "max": max(each["max"] for each in late),
+        "delivered": min(f["sink"]["spans"] / count for f in found),
     }
 
 

@@ -24,7 +24,9 @@ __all__ = [
     "drive_at",
     "environment",
     "peer_options",
+    "peers_in_round",
     "python_of",
+    "title_of",
     "work_file",
 ]
 
@@ -40,26 +42,29 @@ class Peer(NamedTuple):
         title: What tables call it.
         imports: What an application that uses it imports.
         share: Part of the spans that it gets, so that a slow one does not take all the time.
+        judged: Whether a target names it; then it gets as many rounds as the exporter.
     """
 
     title: str
     imports: str
     share: float = 1.0
+    judged: bool = False
 
 
 PEERS = {
-    "prefactor-core": Peer("prefactor-core", "import prefactor_core", share=0.1),
+    "prefactor-core": Peer("prefactor-core", "import prefactor_core", share=0.1, judged=True),
     "opentelemetry": Peer(
         "OpenTelemetry SDK",
         "from opentelemetry.sdk.trace import TracerProvider;"
         "from opentelemetry.sdk.trace.export import BatchSpanProcessor;"
         "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter",
+        judged=True,
     ),
     "langfuse": Peer("Langfuse", "import langfuse", share=0.5),
     "langsmith": Peer(
         "LangSmith", "from langsmith import Client; from langsmith.run_helpers import trace", 0.5
     ),
-    "ddtrace": Peer("ddtrace, tracer", "from ddtrace.trace import tracer"),
+    "ddtrace": Peer("ddtrace, tracer", "from ddtrace.trace import tracer", judged=True),
     "posthog": Peer("PostHog", "import posthog", share=0.5),
     "sentry": Peer("Sentry", "import sentry_sdk", share=0.5),
     "logfire": Peer("Logfire", "import logfire", share=0.25),
@@ -92,6 +97,16 @@ def _peers(wanted: str) -> list[str]:
     return names
 
 
+def peers_in_round(number: int, peers: Sequence[str], most: int) -> list[str]:
+    """Return which *peers* take part in round *number*: who is judged in each, others in *most*."""
+    return [name for name in peers if PEERS[name].judged or number < most]
+
+
+def title_of(subject: str) -> str:
+    """Return what tables call *subject*."""
+    return PEERS[subject].title if subject in PEERS else subject
+
+
 def environment() -> dict[str, str]:
     """Return the variables of a measured process: compiled modules are kept, as pip keeps them."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -105,7 +120,14 @@ def work_file(found: Sequence[Recorded], directory: str) -> Path:
 
 
 def drive(
-    subject: str, job: str, work: Path, count: int, *, keep: bool = False, **options: Any
+    subject: str,
+    job: str,
+    work: Path,
+    count: int,
+    *,
+    keep: bool = False,
+    effort: int = 1,
+    **options: Any,
 ) -> dict[str, Any]:
     """Measure *subject* in a process of its own, against a sink of its own.
 
@@ -115,6 +137,7 @@ def drive(
         work: The file of spans.
         count: How many of them it records.
         keep: Whether the sink keeps bulk requests, and the report has arrivals.
+        effort: How many times the sink does its work for each bulk request.
         **options: Further options of `drive`.
 
     Returns:
@@ -123,7 +146,7 @@ def drive(
     Raises:
         NotMeasuredError: It could not be measured.
     """
-    with sink(keep=keep, python=python_of(subject)) as url:
+    with sink(keep=keep, effort=effort, python=python_of(subject)) as url:
         found = drive_at(url, subject, job, work, count, **options)
         if "broken" not in options:
             found["sink"] = report(url, arrivals=keep)

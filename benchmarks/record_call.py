@@ -14,8 +14,17 @@ from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, NamedTuple
 
-from figures import Figure, figure, options, percentile, show
-from process import OURS, PEERS, Rounds, drive, peer_options, work_file
+from figures import figure, options, part, percentile, plural, show
+from process import (
+    OURS,
+    PEERS,
+    Rounds,
+    drive,
+    peer_options,
+    peers_in_round,
+    title_of,
+    work_file,
+)
 from sink import sink
 from subjects.exporter import ExporterSubject, configured
 from subjects.floor import FloorSubject
@@ -28,7 +37,9 @@ _NOWHERE = "http://127.0.0.1:9"
 _SIZES = ("small", "typical", "large")
 _THREADS = (4, 16)
 _LARGE_IS_FEWER = 20
-_PEER_ROUNDS = {False: 3, True: 1}
+_BESIDE_ROUNDS = 5
+_OTHERS = 2
+"""Rounds of those that no target names."""
 _SETTLED = 0.03
 """Seconds in which the worker has started, looked at the first events and gone to sleep."""
 
@@ -62,6 +73,7 @@ def main() -> None:
     rounds = chosen.rounds or (5 if chosen.quick else 15)
     count = chosen.spans or (500 if chosen.quick else 2000)
     beside = chosen.beside or (5_500 if chosen.quick else 11_000)
+    beside_rounds = 1 if chosen.quick else _BESIDE_ROUNDS
 
     pool = {size: list(spans(_count(size, count), size=size)) for size in _SIZES}
     if chosen.runs:
@@ -74,8 +86,8 @@ def main() -> None:
     bursts = Rounds()
     with tempfile.TemporaryDirectory() as directory:
         work = work_file(pool["typical"], directory)
-        for _ in range(_PEER_ROUNDS[chosen.quick]):
-            for name in ("floor", OURS, *chosen.peers):
+        for number in range(beside_rounds):
+            for name in ("floor", OURS, *peers_in_round(number, chosen.peers, _OTHERS)):
                 few = int(beside * PEERS[name].share) if name in PEERS else beside
                 bursts.measure(name, drive, name, "burst", work, few)
     report: dict[str, Any] = {
@@ -89,24 +101,31 @@ def main() -> None:
         "left_out": bursts.left_out,
     }
     rows: list[Sequence[object]] = [
-        ("case, µs a span", "p50", "p99", "mean (quartiles)", "x floor (quartiles)"),
+        ("case, µs a span", "rounds", "p50", "p99", "mean", "x floor", "delivered"),
         *(
-            (c["case"], c["p50_us"], c["p99_us"], Figure(*c["mean_us"]), Figure(*c["ratio"]))
+            (c["case"], rounds, c["p50_us"], c["p99_us"], c["mean_us"], c["ratio"], None)
             for c in report["cases"]
         ),
-        ("in a process of its own, delivering", "", "", "", "x ours (quartiles)"),
+        ("in a process of its own, delivering", "", "", "", "", "x ours", ""),
         *(
             (
-                PEERS[name].title if name in PEERS else name,
+                title_of(name),
+                found["mean_us"].rounds,
                 found["p50_us"],
                 found["p99_us"],
-                Figure(*found["mean_us"]),
-                Figure(*found["ratio"]),
+                found["mean_us"],
+                found["ratio"],
+                part(found["delivered"]) if name != "floor" else None,
             )
             for name, found in report["beside"].items()
         ),
     ]
-    show(report, rows, chosen.json)
+    basis = (
+        f"A round of the first part times {plural(count, 'call')} ({_count('large', count):,} of "
+        f"the large ones, {beside:,} beside the busy worker), one of the second part a burst of "
+        f"{plural(beside, 'span')}, or as many of them as the project can do in that time."
+    )
+    show(report, rows, basis, chosen.json)
     if chosen.json != "-":
         bursts.tell()
 
@@ -165,7 +184,8 @@ def _beside_others(each: Sequence[dict[str, Any]], bursts: Rounds) -> dict[str, 
         "p50_us": figure([call["p50"] for call in calls]).median,
         "p99_us": figure([call["p99"] for call in calls]).median,
         "mean_us": figure([call["mean"] for call in calls]),
-        "ratio": figure([c["mean"] / o for c, o in zip(calls, ours, strict=True)]),
+        "ratio": figure([c["mean"] / o for c, o in zip(calls, ours, strict=False)]),
+        "delivered": min(found["sink"]["spans"] / found["spans"] for found in each),
     }
 
 

@@ -4,7 +4,9 @@ Each prints its table; with --json the results are kept as files as well. Each c
 itself, with options of its own: python benchmarks/record_call.py --help
 """
 
+# This runs before there is any environment: only the standard library is there.
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,9 @@ import document
 from process import PEERS, peer_options
 
 _HERE = Path(__file__).parent
+_ROOT = _HERE.parent
+_OWN = ".venv-bench"
+"""Where the exporter lives; the others' folders begin with it, too."""
 
 
 class _Question(NamedTuple):
@@ -69,24 +74,37 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.no_run and not (chosen.write_docs and chosen.json):
         parser.error("--no-run is for --write-docs with --json DIR")
+    if chosen.only and chosen.write_docs and not chosen.no_run:
+        parser.error("--write-docs shows a whole run, --only is a part of one")
+    if chosen.runs and not chosen.runs.is_file():
+        parser.error(f"--runs: there is no file {chosen.runs}")
     with tempfile.TemporaryDirectory() as scratch:
         kept: Path = chosen.json or Path(scratch)
         kept.mkdir(parents=True, exist_ok=True)
-        failed = [] if chosen.no_run else _run(chosen, kept)
+        failed = [] if chosen.no_run else _run(chosen, kept.absolute())
+        if failed:
+            sys.exit(f"bench: failed: {', '.join(failed)}")
         if chosen.write_docs:
-            document.write(kept)
-    if failed:
-        sys.exit(f"bench: failed: {', '.join(failed)}")
+            document.write(kept, _QUESTIONS)
 
 
 def _run(chosen: argparse.Namespace, kept: Path) -> list[str]:
     """Run the scripts; return those that failed."""
+    names = chosen.only or list(_QUESTIONS)
+    if not _set_up(_OWN, "run"):
+        sys.exit("bench: no environment for the exporter")
+    if any(_QUESTIONS[name].peers for name in names):
+        for peer in chosen.peers:
+            if not _set_up(f"{_OWN}-{peer}", f"bench-{peer}"):
+                print(f"bench: no environment for {peer}", file=sys.stderr)
     failed: list[str] = []
     began = monotonic()
-    for name in chosen.only or _QUESTIONS:
-        question = _QUESTIONS[name]
+    for name in names:
+        question, result = _QUESTIONS[name], kept / f"{name}.json"
+        result.unlink(missing_ok=True)  # an older one is no answer
         print(f"\n{question.text}  ({name}.py)\n", flush=True)
-        command = [sys.executable, str(_HERE / f"{name}.py"), "--json", str(kept / f"{name}.json")]
+        python = _ROOT / _OWN / "bin" / "python"
+        command = [str(python), str(_HERE / f"{name}.py"), "--json", str(result)]
         command += ["--quick"] if chosen.quick else []
         if question.peers:
             command += ["--peers", ",".join(chosen.peers) or "none"]
@@ -98,6 +116,14 @@ def _run(chosen: argparse.Namespace, kept: Path) -> list[str]:
         print(f"({monotonic() - started:.0f} s)", flush=True)
     print(f"\nall of it: {(monotonic() - began) / 60:.1f} minutes", flush=True)
     return failed
+
+
+def _set_up(folder: str, kind: str) -> bool:
+    """Make an environment, unless it is there; return whether it is."""
+    made = subprocess.run(
+        [str(_ROOT / "scripts" / "setup"), kind], env={**os.environ, "VENV": folder}, check=False
+    )
+    return made.returncode == 0
 
 
 if __name__ == "__main__":

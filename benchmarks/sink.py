@@ -35,15 +35,18 @@ _PATIENCE = 120.0
 
 
 @contextlib.contextmanager
-def sink(*, keep: bool = False, python: str | Path | None = None) -> Iterator[str]:
+def sink(*, keep: bool = False, effort: int = 1, python: str | Path | None = None) -> Iterator[str]:
     """Run a sink in a process of its own for as long as the block lasts; yield its address.
 
     Args:
         keep: Whether bulk requests are kept too, so that the report knows when each span arrived.
+        effort: How many times it does its work for each bulk request; with 2 it shows whether the
+            sink matters.
         python: The interpreter; None for this one. Another environment's may know how to unpack
             what that environment packs.
     """
-    command = [str(python or sys.executable), __file__, *(["--keep"] if keep else [])]
+    command = [str(python or sys.executable), __file__, "--effort", str(effort)]
+    command += ["--keep"] if keep else []
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdin is not None
@@ -100,8 +103,9 @@ class _Request(NamedTuple):
 class _Books:
     """What arrived."""
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, effort: int) -> None:
         self.keep = keep
+        self.effort = effort
         self.hole = False
         self.refuse = asyncio.Event()
         self.open: set[asyncio.Transport] = set()
@@ -218,9 +222,13 @@ def _answer(books: _Books, head: bytes, body: bytes) -> bytes:
     if books.keep or not bulk:
         encoding = _header(head, b"content-encoding").decode()
         books.kept.append(_Request(time.monotonic_ns(), encoding, body))
-    if bulk:
-        return _json(_bulk(books, body))
-    return _other(path)
+    if not bulk:
+        return _other(path)
+    for _ in range(books.effort - 1):
+        _json(_bulk(body)[0])
+    content, spans = _bulk(body)
+    books.spans += spans
+    return _json(content)
 
 
 def _about_itself(books: _Books, path: str) -> bytes:
@@ -258,9 +266,9 @@ _SPAN_HEAD = (
 _OTHER_ITEM = b'":{"status":"success","details":{"account_id":"%b"}}' % _ACCOUNT_ID.encode()
 
 
-def _bulk(books: _Books, body: bytes) -> bytes:
-    """Answer every item of a bulk request with success, and spans with themselves."""
-    find, view = body.find, memoryview(body)
+def _bulk(body: bytes) -> tuple[bytes, int]:
+    """Answer every item of a bulk request with success, and spans with themselves; count those."""
+    find, view, spans = body.find, memoryview(body), 0
     parts: list[bytes | memoryview] = [b'{"status":"success","outputs":{"']
     begin = find(_ITEM) + len(_ITEM)
     last = len(body) - 2
@@ -271,14 +279,14 @@ def _bulk(books: _Books, body: bytes) -> bytes:
         key = find(_KEY, begin) + len(_KEY)
         parts.append(view[key : find(b'"', key)])
         if body.startswith(b"agent_spans/create", begin):
-            books.spans += 1
+            spans += 1
             # What follows the head closes the details and the item, as it did in the request.
             parts += (_SPAN_HEAD, view[find(_PAYLOAD, key) : end], b',"')
         else:
             parts += (_OTHER_ITEM, b',"')
         begin = end + 1 + len(_ITEM)
     parts[-1] = b"}}"
-    return b"".join(parts)
+    return b"".join(parts), spans
 
 
 def _other(path: str) -> bytes:
@@ -332,9 +340,9 @@ _INSTANCE = _single(
 )
 
 
-async def _serve(*, keep: bool) -> None:
+async def _serve(*, keep: bool, effort: int) -> None:
     loop = asyncio.get_running_loop()
-    books = _Books(keep=keep)
+    books = _Books(keep=keep, effort=effort)
     server = await loop.create_server(lambda: _Connection(books), "127.0.0.1", 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
@@ -357,7 +365,9 @@ def main() -> None:
     """Serve until the standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep bulk requests too")
-    asyncio.run(_serve(keep=parser.parse_args().keep))
+    parser.add_argument("--effort", type=int, default=1, help="times that bulk work is done (1)")
+    chosen = parser.parse_args()
+    asyncio.run(_serve(keep=chosen.keep, effort=chosen.effort))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How long until a span is visible at the API, from one lone span to full load?
 
-From the end of the record call of a span until the request that holds it has arrived whole.
+From the end of the record call of a span (under load of the last one of its family) until the
+request that holds it has arrived whole. Below zero the span had arrived before its call returned.
 """
 
 import tempfile
@@ -9,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from figures import options, percentile, show
-from process import OURS, PEERS, Rounds, drive, peer_options, work_file
+from figures import options, part, percentile, show
+from process import OURS, PEERS, Rounds, drive, peer_options, title_of, work_file
 from workload import PER_FAMILY, from_runs, spans
 
 _POOL = 2_200
 _AT_ONCE = 9
 _LONE = "lone spans"
 _LONE_RATE = 0.6
+_ENOUGH = 100
+"""Spans from which on a p99 is more than the largest of them."""
 _LOADS = {"20 a second": 20.0, "500 a second": 500.0, "2,000 a second": 2_000.0, "full": 1e6}
 
 
@@ -65,13 +68,24 @@ def main() -> None:
         },
         "left_out": found[_LONE].left_out,
     }
-    rows: list[Sequence[object]] = [("until visible, ms", "load", "p50", "p99", "max", "arrived")]
+    rows: list[Sequence[object]] = [
+        ("until visible, ms", "load", "spans", "p50", "p99", "max", "arrived")
+    ]
     for load, subjects in report["delay_ms"].items():
         rows += [
-            (PEERS[name].title if name in PEERS else name, load, *each.values())
+            (
+                title_of(name),
+                load,
+                f"{each['spans']:,}",
+                each["p50"],
+                each["p99"],
+                each["max"],
+                part(each["arrived"]),
+            )
             for name, each in subjects.items()
         ]
-    show(report, rows, chosen.json)
+    basis = f"One round of each; there is no p99 of fewer than {_ENOUGH} spans."
+    show(report, rows, basis, chosen.json)
     if chosen.json != "-":
         found[_LONE].tell()
 
@@ -95,18 +109,17 @@ def _spread(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         arrivals = result["sink"]["arrivals"]
         recorded += len(result["moments"])
         waits += [
-            max(0.0, (arrivals[mark] - at) / 1e6)
+            (arrivals[mark] - at) / 1e6
             for mark, at in result["moments"].items()
             if mark in arrivals
         ]
-    if not waits:
-        return {"p50": None, "p99": None, "max": None, "arrived": "0%"}
     ordered = sorted(waits)
     return {
-        "p50": percentile(ordered, 50),
-        "p99": percentile(ordered, 99),
-        "max": ordered[-1],
-        "arrived": f"{len(waits) / recorded:.1%}",
+        "spans": recorded,
+        "p50": percentile(ordered, 50) if ordered else None,
+        "p99": percentile(ordered, 99) if len(ordered) >= _ENOUGH else None,
+        "max": ordered[-1] if ordered else None,
+        "arrived": len(ordered) / recorded,
     }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter, process_time, thread_time
 from typing import Any, NamedTuple
 
-from figures import figure, options, show
+from figures import figure, options, plural, show
 from sink import report, reset, sink
 from subjects.exporter import ExporterSubject, configured
 from workload import Recorded, from_runs, numbered, spans
@@ -81,13 +81,11 @@ def main() -> None:
         samples = [_burst(work, url, settings) for _ in range(rounds + 1)][1:]
         profiled = _profiled(work, url, settings) if chosen.profile else []
     found = {name: figure([getattr(s, name) for s in samples]) for name in Sample._fields}
-    rows: list[Sequence[object]] = [("a burst of spans, defaults", "median", "quartiles")]
-    rows += [
-        (_NAMES[name], value.median, f"{value.q1:,.2f} to {value.q3:,.2f}")
-        for name, value in found.items()
-    ]
+    rows: list[Sequence[object]] = [("a burst of spans, defaults", "median (quartiles)")]
+    rows += [(_NAMES[name], value) for name, value in found.items()]
     summed = {"question": "worker_cost", "version": __version__, "rounds": rounds, "spans": count}
-    show({**summed, **found, "profile": profiled}, rows, chosen.json)
+    basis = f"{plural(rounds, 'burst')} of {plural(count, 'span')} each."
+    show({**summed, **found, "profile": profiled}, rows, basis, chosen.json)
     if profiled and chosen.json != "-":
         _print_profile(profiled)
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from figures import figure, options, show
+from figures import figure, options, plural, show
 from process import OURS, drive, work_file
 from workload import spans
 
@@ -20,12 +20,12 @@ _POOL = 1_100
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__)
-    parser.add_argument("--calls", type=int, help="record calls (1000000; quick: 100000)")
+    parser.add_argument("--calls", type=int, help="record calls in a round (200000; quick: 50000)")
     parser.add_argument("--threads", type=int, default=16, help="threads (16)")
-    parser.add_argument("--rounds", type=int, help="rounds (2; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 1)")
     chosen = parser.parse_args()
-    calls = chosen.calls or (100_000 if chosen.quick else 1_000_000)
-    rounds = chosen.rounds or (1 if chosen.quick else 2)
+    calls = chosen.calls or (50_000 if chosen.quick else 200_000)
+    rounds = chosen.rounds or (1 if chosen.quick else 5)
 
     settings = {OURS: {"flush_at_exit": False}, _FLOOR: {"most": 30_000}}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in settings}
@@ -48,6 +48,7 @@ def main() -> None:
                 interval = result["switch_interval_us"]
     summed = {
         name: {point: figure([each[point] for each in each_round]) for point in each_round[0]}
+        | {"max": figure([max(each["max"] for each in each_round)])}
         for name, each_round in found.items()
     }
     report: dict[str, Any] = {
@@ -59,11 +60,15 @@ def main() -> None:
         "call_us": summed,
     }
     rows: list[Sequence[object]] = [
-        (f"µs a call, {chosen.threads} threads, {calls:,} calls", *summed[OURS]),
-        *((name, *(value.median for value in each.values())) for name, each in summed.items()),
+        (f"µs a call, {plural(chosen.threads, 'thread')}", *summed[OURS]),
+        *((name, *each.values()) for name, each in summed.items()),
         ("the interpreter's switch interval", interval, *[""] * (len(summed[OURS]) - 1)),
     ]
-    show(report, rows, chosen.json)
+    basis = (
+        f"{plural(rounds, 'round')} of {plural(calls, 'call')} each; *max* is the largest of all "
+        f"{rounds * calls:,}."
+    )
+    show(report, rows, basis, chosen.json)
 
 
 if __name__ == "__main__":

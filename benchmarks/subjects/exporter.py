@@ -1,6 +1,7 @@
 """Own the exporter as a subject: a run, parents with ``with run.span(...)``, children recorded."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def configured(url: str, **settings: Any) -> ExporterConfig:
 class ExporterSubject(Subject):
     """Records into one run, or families in turn into as many as wanted."""
 
-    def __init__(self, config: ExporterConfig, instances: int = 1) -> None:
+    def __init__(self, config: ExporterConfig, instances: int = 1, *, ended: bool = False) -> None:
         self.exporter = Exporter(config)
+        self._ended = ended
         self._runs = [self.exporter.instance() for _ in range(instances)]
         for run in self._runs:
             run.__enter__()
@@ -51,10 +53,19 @@ class ExporterSubject(Subject):
     def flush(self) -> None:
         self.exporter.flush(timeout=120)
 
+    def warm_up(self, work: Sequence[Recorded]) -> None:
+        super().warm_up(work)
+        if self._ended:
+            self._end_runs()
+            self.flush()
+
     def close(self) -> None:
-        for run in reversed(self._runs):
-            run.__exit__(None, None, None)
+        self._end_runs()
         self.exporter.shutdown()
+
+    def _end_runs(self) -> None:
+        while self._runs:
+            self._runs.pop().__exit__(None, None, None)
 
     @property
     def full(self) -> bool:
@@ -62,10 +73,22 @@ class ExporterSubject(Subject):
 
     def counts(self) -> dict[str, Any]:
         stats = self.exporter.stats()
-        return {"requests": stats.requests, "dropped": stats.dropped, "merged": stats.merged}
+        return {
+            "requests": stats.requests,
+            "merged": stats.merged,
+            "undelivered": stats.recorded - stats.delivered,
+            "in_memory": stats.queued + stats.in_flight,
+            "on_disk": stats.spooled,
+            "dropped": stats.dropped,
+            "counted_bytes": stats.queued_bytes,
+        }
 
 
 def make(url: str, settings: dict[str, Any]) -> ExporterSubject:
-    """Return the exporter with *settings* on top of its defaults, and ``instances`` of it."""
-    instances = settings.pop("instances", 1)
-    return ExporterSubject(configured(url, **settings), instances)
+    """Return the exporter with *settings* on top of its defaults.
+
+    Two of them are ours: ``instances``, how many runs it has, and ``ended``, whether these are over
+    after the warm-up.
+    """
+    instances, ended = settings.pop("instances", 1), settings.pop("ended", False)
+    return ExporterSubject(configured(url, **settings), instances, ended=ended)
