@@ -8,7 +8,7 @@ nothing was found keeps its very bytes.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -89,11 +89,16 @@ def is_secret_key(key: str, value: object, own: frozenset[str] = frozenset()) ->
     return name.rstrip("0123456789").removesuffix("s").endswith(_SECRET_ENDINGS)
 
 
+def _later(pattern: str, flags: int = 0) -> Callable[[], re.Pattern[str]]:
+    """Return what compiles *pattern* when first needed: few processes ever meet a secret."""
+    return cache(partial(re.compile, pattern, flags))
+
+
 # --- Shapes ---------------------------------------------------------------------------------------
 
 #: Everything that may be tried again from the next character is bounded, or a long text that only
 #: looks like a secret would take the worker minutes.
-_SHAPES: Final = re.compile(
+_SHAPES: Final = _later(
     r"""
     \b(?:
         sk-(?=[\w-]{0,64}[0-9A-Z])[A-Za-z0-9_-]{16,}    # OpenAI, Anthropic and those like them
@@ -129,7 +134,7 @@ _SHAPES: Final = re.compile(
 )
 
 #: The user and the password that curl is given, and what comes before them.
-_CURL_USER: Final = re.compile(
+_CURL_USER: Final = _later(
     r"""(\bcurl\b[^\n]{0,400}?\ (?:-u|--user)[ =]?["']?)
     [^\s:"'\\$-][^\s:"'\\$]{0,64}:[^\s"'\\$]+""",
     re.VERBOSE,
@@ -139,7 +144,7 @@ _CURL_USER: Final = re.compile(
 
 #: A word, and what makes it the key of the value behind it: in objects of any notation, settings,
 #: headers, addresses and command lines. A word is tried once, and never gives back a letter.
-_ASSIGNED: Final = re.compile(
+_ASSIGNED: Final = _later(
     r"""
     (?<![\w.-]) (?P<dashes>--)?+ (?P<key>[\w.-]++)
     (?:
@@ -153,19 +158,19 @@ _ASSIGNED: Final = re.compile(
 )
 #: What stands before the key of a pair, before a word that is the second half of a key ("api key"),
 #: and before a key that begins its line or string.
-_PAIR_BEFORE: Final = re.compile(r"""[(\[]\s{0,4}b?\\{0,15}["'`]\Z""")
-_WORD_BEFORE: Final = re.compile(r"[A-Za-z]{2,32} \Z")
-_LINE_BEFORE: Final = re.compile(r"""(?:(?:\A|[\r\n])[ \t>-]{0,32}|["'`])\Z""")
+_PAIR_BEFORE: Final = _later(r"""[(\[]\s{0,4}b?\\{0,15}["'`]\Z""")
+_WORD_BEFORE: Final = _later(r"[A-Za-z]{2,32} \Z")
+_LINE_BEFORE: Final = _later(r"""(?:(?:\A|[\r\n])[ \t>-]{0,32}|["'`])\Z""")
 _BEFORE: Final = 36
 _SECOND_WORDS: Final = frozenset({"key", "keys", "code", "word", "phrase"})
-_OPENING: Final = re.compile(r"""[bBfFrRuU]{0,2}(\\{0,15}(?:"{3}|'{3}|["'`]))""")
+_OPENING: Final = _later(r"""[bBfFrRuU]{0,2}(\\{0,15}(?:"{3}|'{3}|["'`]))""")
 #: A value without quotes ends before a space, a quote or the next key.
-_WORD: Final = re.compile(
+_WORD: Final = _later(
     r"""(?P<scheme>)(?: [^\s"'`;&,\\] | [&,](?![\w.%-]++=) | \\(?!\\*["'`]) )*+""", re.VERBOSE
 )
 _AFTER_WORD: Final = ")]}>,."
 #: The value of a header is the rest of the line, or of the string in which the header stands.
-_LINE: Final = re.compile(
+_LINE: Final = _later(
     r"""
     (?P<scheme>(?i:basic|bearer|digest|negotiate|token)[ ]+(?=\S))?
     (?: [^"'`\\\r\n] | (?<==)"[^"\r\n]*+" | \\(?!\\*["'`rn]) )*+
@@ -173,9 +178,9 @@ _LINE: Final = re.compile(
     re.VERBOSE,
 )
 #: A type before a default, as in "password: str = ...".
-_ANNOTATION: Final = re.compile(r"[A-Za-z_.]{1,64}(?:\[[^\]=\n]{0,64}\])?(?: \| [\w.]{1,32})? = ")
+_ANNOTATION: Final = _later(r"[A-Za-z_.]{1,64}(?:\[[^\]=\n]{0,64}\])?(?: \| [\w.]{1,32})? = ")
 #: What has yet to be filled in.
-_TEMPLATE: Final = re.compile(
+_TEMPLATE: Final = _later(
     r"""
     (?: \$?\{{1,2}[^{}"'\n]{1,64}\}{1,2} | \$[A-Z_]{1,64} | <[\w .-]{1,64}> | %s | %\(\w{1,64}\)s
       | \? )
@@ -184,22 +189,22 @@ _TEMPLATE: Final = re.compile(
     re.VERBOSE,
 )
 #: Code and prose: a type, a constant, a call, a name, a number, a bracket.
-_TYPE: Final = re.compile(
+_TYPE: Final = _later(
     r"""(?: (?i:null|none|nil|undefined|true|false) | str | string | bytes | bool | boolean | int
       | number | any | Any | SecretStr ) (?= [\s"'`&,;)\]}=?|\\] | \Z )""",
     re.VERBOSE,
 )
-_CALL: Final = re.compile(r"[A-Za-z_$][\w$]{0,64}(?:\.\w{1,64}){0,8}[(\[]")
-_NAME: Final = re.compile(r"[A-Za-z_][\w.]{0,128}+(?=[\s,;)\]}]|\Z)")
-_NUMBER: Final = re.compile(r"-?[0-9][0-9.,]{0,15}+(?=[\s;)\]}&\"'\\]|\Z)")
-_BRACKET: Final = re.compile(r"""[(\[{](?=[\s"'`\\()\[\]{}]|\Z)""")
+_CALL: Final = _later(r"[A-Za-z_$][\w$]{0,64}(?:\.\w{1,64}){0,8}[(\[]")
+_NAME: Final = _later(r"[A-Za-z_][\w.]{0,128}+(?=[\s,;)\]}]|\Z)")
+_NUMBER: Final = _later(r"-?[0-9][0-9.,]{0,15}+(?=[\s;)\]}&\"'\\]|\Z)")
+_BRACKET: Final = _later(r"""[(\[{](?=[\s"'`\\()\[\]{}]|\Z)""")
 
 
 def _is_code(text: str, start: int, key: str) -> bool:
     """Return whether what stands at *start* is no secret, but an expression or a name for one."""
-    if any(pattern.match(text, start) for pattern in (_TYPE, _CALL, _BRACKET)):
+    if any(pattern.match(text, start) for pattern in (_TYPE(), _CALL(), _BRACKET())):
         return True
-    name = _NAME.match(text, start)
+    name = _NAME().match(text, start)
     if name is None:
         return False
     path, _, last = name[0].rpartition(".")
@@ -213,15 +218,15 @@ def _secret_key_in_text(text: str, found: re.Match[str], own: frozenset[str]) ->
     key, begin, start = found["key"], found.start(), found.end()
     near = max(0, begin - _BEFORE)
     if key.lower() in _SECOND_WORDS:
-        word = _WORD_BEFORE.search(text, near, begin)
+        word = _WORD_BEFORE().search(text, near, begin)
         key = key if word is None else word[0] + key
-    value = 0 if _NUMBER.match(text, start) else text[start : start + 2]
+    value = 0 if _NUMBER().match(text, start) else text[start : start + 2]
     if not is_secret_key(key, value, own):
         return ""
-    paired = not found["pair"] or _PAIR_BEFORE.search(text, near, begin)
+    paired = not found["pair"] or _PAIR_BEFORE().search(text, near, begin)
     # Tests pass: a verb, unless it is quoted, begins its line, or is given a value.
     verb = _normal(key) == "pass" and not (
-        found["quote"] or found["equals"] or _LINE_BEFORE.search(text, near, begin)
+        found["quote"] or found["equals"] or _LINE_BEFORE().search(text, near, begin)
     )
     return key if paired and not verb else ""
 
@@ -234,9 +239,9 @@ def _value_in_text(text: str, found: re.Match[str], own: frozenset[str]) -> tupl
     before = text[begin - 1 : begin]
     header = found["colon"] and _normal(key).endswith(("authorization", "cookie"))
     if found["colon"] and not header:
-        annotation = _ANNOTATION.match(text, start)
+        annotation = _ANNOTATION().match(text, start)
         start = start if annotation is None else annotation.end()
-    opening = _OPENING.match(text, start)
+    opening = _OPENING().match(text, start)
     if opening is not None:
         # In "password: " the second quote closes what the first one opened.
         closes = not found["quote"] and before == opening[1][-1]
@@ -245,14 +250,14 @@ def _value_in_text(text: str, found: re.Match[str], own: frozenset[str]) -> tupl
     plain = (key.isupper() and found[0][-1] == "=") or before in {"?", "&", ";"}
     if not plain and _is_code(text, start, key):
         return start, start
-    if header or (found["colon"] and _LINE_BEFORE.search(text, max(0, begin - _BEFORE), begin)):
-        return _unquoted(text, start, _LINE, " \t,;")
-    return _unquoted(text, start, _WORD, _AFTER_WORD)
+    if header or (found["colon"] and _LINE_BEFORE().search(text, max(0, begin - _BEFORE), begin)):
+        return _unquoted(text, start, _LINE(), " \t,;")
+    return _unquoted(text, start, _WORD(), _AFTER_WORD)
 
 
 def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int]:
     start = opening.end()
-    template = _TEMPLATE.match(text, start)
+    template = _TEMPLATE().match(text, start)
     if template is not None and text.startswith(opening[1], template.end()):
         return start, start
     end = re.compile(r"(?<!\\)" + re.escape(opening[1])).search(text, start)
@@ -263,7 +268,7 @@ def _unquoted(text: str, start: int, shape: re.Pattern[str], after: str) -> tupl
     value = shape.match(text, start)
     assert value is not None  # noqa: S101 (it may be empty)
     start = max(start, value.end("scheme"))
-    if _TEMPLATE.match(text, start):
+    if _TEMPLATE().match(text, start):
         return start, start
     return start, start + len(text[start : value.end()].rstrip(after))
 
@@ -297,9 +302,9 @@ def _tree(endings: Iterable[str]) -> str:
 
 
 def _spelt(ending: str) -> str:
-    """Return the pattern for an ending in both cases."""
-    special = {"-": r"[_.\ -]", ".": ".", "'": "[^A-Za-z]", ">": r"\\[nrt]"}
-    return "".join(special.get(it) or f"[{it}{it.upper()}]" for it in ending)
+    """Return the pattern for an ending."""
+    special = {"-": r"[_.\ -]", "'": "[^A-Za-z]", ">": r"\\[nrt]"}
+    return "".join(special.get(letter, letter) for letter in ending)
 
 
 #: The last three letters of those, and of what names something called a "value". In one case:
@@ -307,15 +312,16 @@ def _spelt(ending: str) -> str:
 _THREE: Final = {ending[-3:] for ending in (*_SIX, *_OTHERS, "name")}
 _LOWER: Final = f"(?:{_tree({*_THREE, 'Key', 'Pwd'})})"
 _UPPER: Final = f"(?:{_tree(ending.upper() for ending in _THREE)})"
-_LAST_SIX: Final = f"(?:{'|'.join(map(_spelt, sorted(_SIX)))})"
+_LAST_SIX: Final = f"(?i:{'|'.join(map(_spelt, sorted(_SIX)))})"
 _CLOSING: Final = r"""[\ \\"'`\]]"""
 _NUMBERING: Final = r"[0-9_.\ -]"
-_NUMBERED: Final = "(?:ord|ORD|rds|RDS|ret|RET|key|Key|KEY|ken|KEN|kie|ial|IAL)"
+#: "key", "word", "token", "secret", "cookie", "credential", "passwd", roughly.
+_NUMBERED: Final = "(?:[KORkor][EIReir][DENTYdenty]|[Ii][Aa][Ll]|[PSps][Ww][Dd])"
 
 
 def _ending_before(mark: str) -> str:
     """Return the pattern, used behind *mark*, for such an ending before it."""
-    others = "|".join(f"(?<={_spelt(ending)}{mark})" for ending in _OTHERS)
+    others = "|".join(f"(?<=(?i:{_spelt(ending)}){mark})" for ending in _OTHERS)
     return rf"(?:(?<={_LAST_SIX}{mark})|{others})"
 
 
@@ -330,9 +336,10 @@ def _key_in_text_before(mark: str) -> str:
     closed = "|".join(f"(?<=(?:{_LOWER}|{_UPPER}){_CLOSING * many}{mark})" for many in (2, 3, 4, 5))
     numbered = "|".join(
         f"(?<={_NUMBERED}{_NUMBERING * digits}{_CLOSING * many}{mark})"
-        for digits in (1, 2, 3, 4, 5)
-        for many in (0, 1, 2)
+        for digits in (1, 2, 4, 5)
+        for many in range(5)
     )
+    number = "|".join(f"(?<=[0-9_.-]{_CLOSING * many}{mark})" for many in range(5))
     escaped_quote = r"""\\["']"""
     return rf"""
         (?<=[A-Za-z]{mark}) {_key_before(mark)}
@@ -340,8 +347,7 @@ def _key_in_text_before(mark: str) -> str:
       | (?<=[A-Za-z]{escaped_quote}{mark}) {_key_before(escaped_quote + mark)}
       | (?<={_CLOSING * 2}{mark}) (?<![A-Za-z]{escaped_quote}{mark}) (?:{closed})
       | (?<=\\\\["']{mark}) | (?<=\\\\["']\ {mark})
-      | (?: (?<=[0-9_.-]{mark}) | (?<=[0-9_.-]{_CLOSING}{mark})
-          | (?<=[0-9_.-]{_CLOSING * 2}{mark}) ) (?:{numbered})
+      | (?:{number}) (?:{numbered})
     """
 
 
@@ -647,8 +653,8 @@ class Redactor:
                 redacted = self._value(inner, shaped=shaped)
                 return text if redacted is inner else _encode(redacted).decode()
         if shaped:
-            text = _SHAPES.sub(REDACTED, text)
-            text = _CURL_USER.sub(rf"\1{REDACTED}", text)
+            text = _SHAPES().sub(REDACTED, text)
+            text = _CURL_USER().sub(rf"\1{REDACTED}", text)
         text = self._assigned(text)
         for pattern in self._patterns:
             text = pattern.sub(REDACTED, text)
@@ -658,7 +664,7 @@ class Redactor:
         """Redact the values of secret keys that stand within other text."""
         pieces: list[str] = []
         done = 0
-        for found in _ASSIGNED.finditer(text):
+        for found in _ASSIGNED().finditer(text):
             if found.start() < done:
                 continue
             start, stop = _value_in_text(text, found, self._own)
