@@ -149,7 +149,7 @@ _ASSIGNED: Final = _later(
     (?<![\w.-]) (?P<dashes>--)?+ (?P<key>[\w.-]++)
     (?:
         (?P<quote>\\{0,15}+["'`]) \]? \s*+
-        (?: => | [:=](?!=) | , \s*+ \\{0,15}+["'][Vv]alue\\{0,15}+["'] \s*+ : | (?P<pair>,) ) \s*+
+        (?: => | [:=](?!=) | , \s*+ \\{0,15}+["'](?i:value)\\{0,15}+["'] \s*+ : | (?P<pair>,) ) \s*+
       | \]?[ \t]*+ (?: (?P<colon>:)(?![:=]) | := | => | (?P<equals>=)(?![=~]) ) [ \t]*+
       | (?(dashes) [ ]++ (?![|;&<>-]) | (?!) )
     )
@@ -275,7 +275,11 @@ def _unquoted(text: str, start: int, shape: re.Pattern[str], after: str) -> tupl
 
 # --- The first look -------------------------------------------------------------------------------
 
-_KEYS: Final = ("ss", "nt", "pi", "th", "on", "er", "te", "le", "et", "ce", "ed", "ng", "sh")
+_KEYS: Final = (
+    *("access", "account", "api", "auth", "encryption", "master", "private", "role", "secret"),
+    *("service", "shared", "signing", "ssh", "subscription"),
+)
+_BEFORE_KEY: Final = sorted({word[-2:] for word in _KEYS})
 #: How a key that may be secret ends, in six characters: "-" is what separates two words where
 #: people write one, "." anything. Far more precise than the last letters alone: "function", "code"
 #: and "key" are everywhere.
@@ -283,10 +287,10 @@ _SIX: Final = (
     *(".token", "secret", "ecrets", "cookie", "ookies", "ential", "ntials", "ssword", "swords"),
     *("s-word", "phrase", "hrases", "sscode", "scodes", "s-code", "rdhash", "d-hash", "passwd"),
     *("asswds", "sessid", "sionid"),
-    *(f"{end}-key" for end in _KEYS),
-    *(f".{end}key" for end in _KEYS),
-    *(f"{end[1]}-keys" for end in _KEYS),
-    *(f"{end}keys" for end in _KEYS),
+    *(f"{end}-key" for end in _BEFORE_KEY),
+    *(f".{end}key" for end in _BEFORE_KEY),
+    *(f"{end[1]}-keys" for end in _BEFORE_KEY),
+    *(f"{end}keys" for end in _BEFORE_KEY),
 )
 #: Those that are shorter, and those that only more characters tell from common words. Before
 #: "pass" is no letter, unless it is that of an escape.
