@@ -14,8 +14,9 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
 
     Without arguments: values under keys such as `password`, `authorization`, `api_key`,
     `client_secret`, `cookie` or `access_token` in any spelling (but not `input_tokens` and other
-    counts), and strings of a shape that only secrets have (keys of well-known vendors, JSON web
-    tokens, bearer tokens, private keys, passwords in URLs). Keys of objects are kept.
+    counts), also where such a key stands in text (addresses, settings, headers, command lines), and
+    strings of a shape that only secrets have (keys of well-known vendors, JSON web tokens, bearer
+    tokens, private keys, passwords in URLs). Keys are kept.
 
     It is done by the worker, before anything reaches wire or disk. When it fails, that payload is
     withheld as a whole; the event is still delivered.

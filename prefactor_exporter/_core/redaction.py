@@ -7,8 +7,10 @@ nothing was found keeps its very bytes.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -59,6 +61,8 @@ _SECRET_TOKENS: Final = tuple(
         *("secret", "security", "service", "session", "slack", "user", "xsrf"),
     )
 )
+#: The cookies that hold a session. A "session_id" names something else, and is none.
+_SESSIONS: Final = frozenset({"sessionid", "SESSIONID", "jsessionid", "JSESSIONID", "PHPSESSID"})
 _SEPARATORS: Final = re.compile(r"[-_. ]+")
 
 
@@ -69,8 +73,10 @@ def _normal(key: str) -> str:
 def is_secret_key(key: str, value: object, own: frozenset[str] = frozenset()) -> bool:
     """Return whether *value* under *key* is a secret; *own* are more keys, normalized."""
     name = _normal(key)
-    if name in own:
+    if name in own or key in _SESSIONS:
         return True
+    if name == "pass":  # and not how many did
+        return isinstance(value, str)
     if name.endswith("token"):
         if name == "token":
             return isinstance(value, str)
@@ -83,127 +89,396 @@ def is_secret_key(key: str, value: object, own: frozenset[str] = frozenset()) ->
     return name.rstrip("0123456789").removesuffix("s").endswith(_SECRET_ENDINGS)
 
 
+def _later(pattern: str, flags: int = 0) -> Callable[[], re.Pattern[str]]:
+    """Return what compiles *pattern* when first needed: few processes ever meet a secret."""
+    return cache(partial(re.compile, pattern, flags))
+
+
 # --- Shapes ---------------------------------------------------------------------------------------
 
 #: Everything that may be tried again from the next character is bounded, or a long text that only
 #: looks like a secret would take the worker minutes.
-_SHAPES: Final = re.compile(
+_SHAPES: Final = _later(
     r"""
     \b(?:
         sk-(?=[\w-]{0,64}[0-9A-Z])[A-Za-z0-9_-]{16,}    # OpenAI, Anthropic and those like them
       | [sr]k_(?:live|test)_[A-Za-z0-9]{10,}            # Stripe
+      | whsec_[A-Za-z0-9]{20,}
+      | SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,}     # SendGrid
+      | pypi-AgE[A-Za-z0-9_-]{16,}                      # PyPI
+      | [0-9]{8,10}:AA[A-Za-z0-9_-]{33}                 # Telegram
+      | (?:gsk|pcsk)_[A-Za-z0-9_]{20,}                  # Groq, Pinecone
+      | (?:xai|pplx|tvly)-(?=[\w-]{0,64}[0-9A-Z])[A-Za-z0-9-]{20,}
+      | lsv2_[a-z]{2}_[A-Za-z0-9_]{20,}                 # LangSmith
       | gh[pousr]_[A-Za-z0-9]{20,}                      # GitHub
       | github_pat_[A-Za-z0-9_]{20,}
-      | glpat-[A-Za-z0-9_-]{20,}                        # GitLab
+      | gl(?:pat|dt|rt|ptt|cbt|soat|ft|imt|agent)-[A-Za-z0-9_-]{20,}    # GitLab
       | hf_[A-Za-z0-9]{30,}                             # Hugging Face
       | npm_[A-Za-z0-9]{36}
       | A[KS]IA[0-9A-Z]{16}\b                           # AWS
-      | xox[abeoprs]-[A-Za-z0-9-]{10,}                  # Slack
+      | (?:xox[abceoprs]|xapp)-[A-Za-z0-9-]{10,}        # Slack
       | AIza[0-9A-Za-z_-]{30,}                          # Google
+      | GOCSPX-[A-Za-z0-9_-]{20,}
       | (?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*     # JSON web token
     )
+    # Basic credentials are long and have a digit or padding; "Basic English" has neither.
+    | (?<=\bBasic[ ])(?=[A-Za-z+/]{0,64}[0-9=])[A-Za-z0-9+/]{12,}={0,2}
     # A bearer token has a digit or is long; "bearer authentication" is an English phrase.
     | (?<=earer[ ])(?=[A-Za-z._~+/=-]{0,64}[0-9]|[A-Za-z._~+/=-]{20})[A-Za-z0-9._~+/=-]{8,}
     | (?<=EARER[ ])(?=[A-Za-z._~+/=-]{0,64}[0-9]|[A-Za-z._~+/=-]{20})[A-Za-z0-9._~+/=-]{8,}
     | (?<=://)[^\s/"'<>:@]*:[^\s/"'<>]+(?=@)            # user and password in a URL
+    | (?: (?<=\bsshpass[ ]-p) | (?<=\bsshpass[ ]-p[ ]) ) [^\s"'\\]+
     | -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY.*?(?:-----END[ ][A-Z ]{0,40}PRIVATE[ ]KEY-----|\Z)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 
-#: Key, colon and opening quote in text that is like JSON but is none, or a part of it only.
-_MEMBERS: Final = re.compile(r"""(\\{0,15}["'])([\w .-]{1,64})\1\s*:\s*(\\{0,15}["'])""")
+#: The user and the password that curl is given, and what comes before them.
+_CURL_USER: Final = _later(
+    r"""(\bcurl\b[^\n]{0,400}?\ (?:-u|--user)[ =]?["']?)
+    [^\s:"'\\$-][^\s:"'\\$]{0,64}:[^\s"'\\$]+""",
+    re.VERBOSE,
+)
+
+# --- Keys in text ---------------------------------------------------------------------------------
+
+#: A word, and what makes it the key of the value behind it: in objects of any notation, settings,
+#: headers, addresses and command lines. A word is tried once, and never gives back a letter.
+_ASSIGNED: Final = _later(
+    r"""
+    (?<![\w.-]) (?P<dashes>--)?+ (?P<key>[\w.-]++)
+    (?:
+        (?P<quote>\\{0,15}+["'`]) \]? \s*+
+        (?: => | [:=](?!=) | , \s*+ \\{0,15}+["'](?i:value)\\{0,15}+["'] \s*+ : | (?P<pair>,) ) \s*+
+      | \]?[ \t]*+ (?: (?P<colon>:)(?![:=]) | := | => | (?P<equals>=)(?![=~]) ) [ \t]*+
+      | (?(dashes) [ ]++ (?![|;&<>-]) | (?!) )
+    )
+    """,
+    re.VERBOSE,
+)
+#: What stands before the key of a pair, before a word that is the second half of a key ("api key"),
+#: and before a key that begins its line or string.
+_PAIR_BEFORE: Final = _later(r"""[(\[]\s{0,4}b?\\{0,15}["'`]\Z""")
+_WORD_BEFORE: Final = _later(r"[A-Za-z]{2,32} \Z")
+_LINE_BEFORE: Final = _later(r"""(?:(?:\A|[\r\n])[ \t>-]{0,32}|["'`])\Z""")
+_BEFORE: Final = 36
+_SECOND_WORDS: Final = frozenset({"key", "keys", "code", "word", "phrase"})
+_OPENING: Final = _later(r"""[bBfFrRuU]{0,2}(\\{0,15}(?:"{3}|'{3}|["'`]))""")
+#: A value without quotes ends before a space, a quote or the next key.
+_WORD: Final = _later(
+    r"""(?P<scheme>)(?: [^\s"'`;&,\\] | [&,](?![\w.%-]++=) | \\(?!\\*["'`]) )*+""", re.VERBOSE
+)
+_AFTER_WORD: Final = ")]}>,."
+#: The value of a header is the rest of the line, or of the string in which the header stands.
+_LINE: Final = _later(
+    r"""
+    (?P<scheme>(?i:basic|bearer|digest|negotiate|token)[ ]+(?=\S))?
+    (?: [^"'`\\\r\n] | (?<==)"[^"\r\n]*+" | \\(?!\\*["'`rn]) )*+
+    """,
+    re.VERBOSE,
+)
+#: A type before a default, as in "password: str = ...".
+_ANNOTATION: Final = _later(r"[A-Za-z_.]{1,64}(?:\[[^\]=\n]{0,64}\])?(?: \| [\w.]{1,32})? = ")
+#: What has yet to be filled in.
+_TEMPLATE: Final = _later(
+    r"""
+    (?: \$?\{{1,2}[^{}"'\n]{1,64}\}{1,2} | \$[A-Z_]{1,64} | <[\w .-]{1,64}> | %s | %\(\w{1,64}\)s
+      | \? )
+    (?= [\s"'`&,;)\]}\\/] | \Z )
+    """,
+    re.VERBOSE,
+)
+#: Code and prose: a type, a constant, a call, a name, a number, a bracket.
+_TYPE: Final = _later(
+    r"""(?: (?i:null|none|nil|undefined|true|false) | str | string | bytes | bool | boolean | int
+      | number | any | Any | SecretStr ) (?= [\s"'`&,;)\]}=?|\\] | \Z )""",
+    re.VERBOSE,
+)
+_CALL: Final = _later(r"[A-Za-z_$][\w$]{0,64}(?:\.\w{1,64}){0,8}[(\[]")
+_NAME: Final = _later(r"[A-Za-z_][\w.]{0,128}+(?=[\s,;)\]}]|\Z)")
+_NUMBER: Final = _later(r"-?[0-9][0-9.,]{0,15}+(?=[\s;)\]}&\"'\\]|\Z)")
+_BRACKET: Final = _later(r"""[(\[{](?=[\s"'`\\()\[\]{}]|\Z)""")
+
+
+def _is_code(text: str, start: int, key: str) -> bool:
+    """Return whether what stands at *start* is no secret, but an expression or a name for one."""
+    if any(pattern.match(text, start) for pattern in (_TYPE(), _CALL(), _BRACKET())):
+        return True
+    name = _NAME().match(text, start)
+    if name is None:
+        return False
+    path, _, last = name[0].rpartition(".")
+    return _normal(last) == _normal(key.rpartition(".")[2]) or (
+        path != "" and is_secret_key(last, "")
+    )
+
+
+def _secret_key_in_text(text: str, found: re.Match[str], own: frozenset[str]) -> str:
+    """Return the secret key that was *found*, or nothing if it is none."""
+    key, begin, start = found["key"], found.start(), found.end()
+    near = max(0, begin - _BEFORE)
+    if key.lower() in _SECOND_WORDS:
+        word = _WORD_BEFORE().search(text, near, begin)
+        key = key if word is None else word[0] + key
+    value = 0 if _NUMBER().match(text, start) else text[start : start + 2]
+    if not is_secret_key(key, value, own):
+        return ""
+    paired = not found["pair"] or _PAIR_BEFORE().search(text, near, begin)
+    # Tests pass: a verb, unless it is quoted, begins its line, or is given a value.
+    verb = _normal(key) == "pass" and not (
+        found["quote"] or found["equals"] or _LINE_BEFORE().search(text, near, begin)
+    )
+    return key if paired and not verb else ""
+
+
+def _value_in_text(text: str, found: re.Match[str], own: frozenset[str]) -> tuple[int, int]:
+    """Return where the secret behind the key that was *found* is, from and to; empty if none is."""
+    key, begin, start = _secret_key_in_text(text, found, own), found.start(), found.end()
+    if not key:
+        return start, start
+    before = text[begin - 1 : begin]
+    header = found["colon"] and _normal(key).endswith(("authorization", "cookie"))
+    if found["colon"] and not header:
+        annotation = _ANNOTATION().match(text, start)
+        start = start if annotation is None else annotation.end()
+    opening = _OPENING().match(text, start)
+    if opening is not None:
+        # In "password: " the second quote closes what the first one opened.
+        closes = not found["quote"] and before == opening[1][-1]
+        return (start, start) if closes else _quoted(text, opening)
+    # As environments and addresses are written, it is no code.
+    plain = (key.isupper() and found[0][-1] == "=") or before in {"?", "&", ";"}
+    if not plain and _is_code(text, start, key):
+        return start, start
+    if header or (found["colon"] and _LINE_BEFORE().search(text, max(0, begin - _BEFORE), begin)):
+        return _unquoted(text, start, _LINE(), " \t,;")
+    return _unquoted(text, start, _WORD(), _AFTER_WORD)
+
+
+def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int]:
+    start = opening.end()
+    template = _TEMPLATE().match(text, start)
+    if template is not None and text.startswith(opening[1], template.end()):
+        return start, start
+    end = re.compile(r"(?<!\\)" + re.escape(opening[1])).search(text, start)
+    return start, len(text) if end is None else end.start()
+
+
+def _unquoted(text: str, start: int, shape: re.Pattern[str], after: str) -> tuple[int, int]:
+    value = shape.match(text, start)
+    assert value is not None  # noqa: S101 (it may be empty)
+    start = max(start, value.end("scheme"))
+    if _TEMPLATE().match(text, start):
+        return start, start
+    return start, start + len(text[start : value.end()].rstrip(after))
+
 
 # --- The first look -------------------------------------------------------------------------------
 
-#: What may hide a key or a shape from the other scans.
-_unicode_escape: Final = re.compile(rb"\\(?=u)").search
-_dash: Final = re.compile(rb"-(?:(?<=sk-)|(?<=xox[a-z]-)|(?<=pat-)|(?<=-----)BEGIN)").search
-_underscore: Final = re.compile(
-    rb"_(?<=[ahrsp][fkmoprstu]_)"
-    rb"(?:(?<=gh[pousr]_)|(?<=hub_pat_)|(?<=[sr]k_)(?:live|test)_|(?<=hf_)|(?<=npm_))"
-).search
-_capital_i: Final = re.compile(rb"I(?:(?<=A[KS]I)A|(?<=AI)za)").search
-
-#: How a key that may be secret ends, in seven characters, or in three where those tell enough; "{}"
-#: is what separates two words where people write one. Far more precise than the last letters alone:
-#: "function" and "code" are everywhere.
-_LONG_ENDINGS: Final = (
-    *(".secret", "secrets", ".cookie", "cookies", "ization", "zations", "rmation", "mations"),
-    *("dential", "entials", "assword", "sswords", "ss{}word", "s{}words", ".phrase", "phrases"),
-    *("asscode", "sscodes", "ss{}code", "s{}codes", "ordhash", "rd{}hash"),
+_KEYS: Final = (
+    *("access", "account", "api", "auth", "encryption", "master", "private", "role", "secret"),
+    *("service", "shared", "signing", "ssh", "subscription"),
 )
-_SHORT_ENDINGS: Final = ("key", "eys", "ken", "swd", "wds", "pwd")
+_BEFORE_KEY: Final = sorted({word[-2:] for word in _KEYS})
+#: How a key that may be secret ends, in six characters: "-" is what separates two words where
+#: people write one, "." anything. Far more precise than the last letters alone: "function", "code"
+#: and "key" are everywhere.
+_SIX: Final = (
+    *(".token", "secret", "ecrets", "cookie", "ookies", "ential", "ntials", "ssword", "swords"),
+    *("s-word", "phrase", "hrases", "sscode", "scodes", "s-code", "rdhash", "d-hash", "passwd"),
+    *("asswds", "sessid", "sionid"),
+    *(f"{end}-key" for end in _BEFORE_KEY),
+    *(f".{end}key" for end in _BEFORE_KEY),
+    *(f"{end[1]}-keys" for end in _BEFORE_KEY),
+    *(f"{end}keys" for end in _BEFORE_KEY),
+)
+#: Those that are shorter, and those that only more characters tell from common words. Before
+#: "pass" is no letter, unless it is that of an escape.
+_OTHERS: Final = ("pwd", "'pass", ">pass", "horization", "word-confirmation", "wordconfirmation")
 
 
-def _ending(quote: str) -> str:
-    """Return the pattern, to be used behind a colon, for such an ending before *quote*."""
-    # The last three letters first, as a tree and in both cases: most other keys fail at its root.
+def _tree(endings: Iterable[str]) -> str:
+    """Return the pattern for *endings*, those that begin alike together: most keys fail at once."""
     tree: dict[str, set[str]] = {}
-    for ending in (*_LONG_ENDINGS, *_SHORT_ENDINGS):
-        first, *others = (f"[{letter}{letter.upper()}]" for letter in ending[-3:])
-        tree.setdefault(first, set()).add("".join(others))
-    quick = "|".join(f"{first}(?:{'|'.join(sorted(rest))})" for first, rest in sorted(tree.items()))
-    long = "|".join(_LONG_ENDINGS).replace("{}", r"[_.\ -]")
-    short = "|".join(_SHORT_ENDINGS)
+    for ending in endings:
+        tree.setdefault(ending[0], set()).add(ending[1:])
+    return "|".join(f"{it}(?:{'|'.join(sorted(rest))})" for it, rest in sorted(tree.items()))
+
+
+def _spelt(ending: str) -> str:
+    """Return the pattern for an ending."""
+    special = {"-": r"[_.\ -]", "'": "[^A-Za-z]", ">": r"\\[nrt]"}
+    return "".join(special.get(letter, letter) for letter in ending)
+
+
+#: The last three letters of those, and of what names something called a "value". In one case:
+#: letters are compared much faster than sets of them.
+_THREE: Final = {ending[-3:] for ending in (*_SIX, *_OTHERS, "name")}
+_LOWER: Final = f"(?:{_tree({*_THREE, 'Key', 'Pwd'})})"
+_UPPER: Final = f"(?:{_tree(ending.upper() for ending in _THREE)})"
+_LAST_SIX: Final = f"(?i:{'|'.join(map(_spelt, sorted(_SIX)))})"
+_CLOSING: Final = r"""[\ \\"'`\]]"""
+_NUMBERING: Final = r"[0-9_.\ -]"
+#: "key", "word", "token", "secret", "cookie", "credential", "passwd", roughly.
+_NUMBERED: Final = "(?:[KORkor][EIReir][DENTYdenty]|[Ii][Aa][Ll]|[PSps][Ww][Dd])"
+
+
+def _ending_before(mark: str) -> str:
+    """Return the pattern, used behind *mark*, for such an ending before it."""
+    others = "|".join(f"(?<=(?i:{_spelt(ending)}){mark})" for ending in _OTHERS)
+    return rf"(?:(?<={_LAST_SIX}{mark})|{others})"
+
+
+def _key_before(mark: str) -> str:
+    """Return the same, quick to fail where there is none."""
+    last = rf"(?: (?<={_LOWER}{mark}) | (?<=[A-Z]{mark})(?<={_UPPER}{mark}) )"
+    return f"{last} {_ending_before(mark)}"
+
+
+def _key_in_text_before(mark: str) -> str:
+    """Return the same for a key in any notation: quoted, escaped, numbered, apart from *mark*."""
+    closed = "|".join(f"(?<=(?:{_LOWER}|{_UPPER}){_CLOSING * many}{mark})" for many in (2, 3, 4, 5))
+    numbered = "|".join(
+        f"(?<={_NUMBERED}{_NUMBERING * digits}{_CLOSING * many}{mark})"
+        for digits in (1, 2, 4, 5)
+        for many in range(5)
+    )
+    number = "|".join(f"(?<=[0-9_.-]{_CLOSING * many}{mark})" for many in range(5))
+    escaped_quote = r"""\\["']"""
     return rf"""
-        (?<=(?:{quick}){quote}:)
-        (?: (?<=(?i:{short}){quote}:) | (?<=(?i:{long}){quote}:) )
+        (?<=[A-Za-z]{mark}) {_key_before(mark)}
+      | (?<=[A-Za-z]{_CLOSING}{mark}) {_key_before(_CLOSING + mark)}
+      | (?<=[A-Za-z]{escaped_quote}{mark}) {_key_before(escaped_quote + mark)}
+      | (?<={_CLOSING * 2}{mark}) (?<![A-Za-z]{escaped_quote}{mark}) (?:{closed})
+      | (?<=\\\\["']{mark}) | (?<=\\\\["']\ {mark})
+      | (?:{number}) (?:{numbered})
     """
 
 
-#: The colon behind a key that may be secret.
-_QUOTE: Final = """["']"""
-_key_ahead: Final = re.compile(f":{_ending(_QUOTE)}".encode(), re.VERBOSE).search
-_INNER_QUOTE: Final = rf"\\{_QUOTE}"
-#: The same where the key is a member of JSON within a string, or something follows its last letter.
-#: What is rare in keys passes for secret here, because the next look is precise.
-_odd_key_ahead: Final = re.compile(
-    rf"""
-    :(?<=[0-9_.\ \\"'-]["'\ ]:)
-    (?: (?<=[0-9_.\ -]["']:)
-      | (?<=["'\ ]\ :)
-      | (?<=[0-9_.\ \\-]\\["']:)
-      | {_ending(_INNER_QUOTE)}
-    )
-    """.encode(),
-    re.VERBOSE,
-).search
+#: Behind what names something called a "value", and in pairs: the key as a string of its own.
+_NAMING: Final = "(?:[Nn]ame|.[Kk]ey)"
+_KEY_AS_STRING: Final = rf"""
+    (?=[\ bnr\\"'`]{{1,16}}+ [\w.-]{{3,64}}+ (?=["'`\\])
+       (?: {_key_before("")} | (?<={_NUMBERED}[0-9_.-]) | (?<={_NUMBERED}[_-][0-9]) ))
+"""
 
-#: Lower case, and without what may stand between the words of a key or between key and colon;
-#: digits go as well, as in "password2".
-_FOLD: Final = bytes(byte | 32 if 65 <= byte <= 90 else byte for byte in range(256))  # noqa: PLR2004 (A to Z)
-_BETWEEN: Final = b" -_.\\0123456789"
-_DIGITS: Final = re.compile("[0-9]")
+_Search: TypeAlias = Callable[[bytes], re.Match[bytes] | None]
+
+
+def _search(pattern: str) -> _Search:
+    return re.compile(pattern.encode(), re.VERBOSE | re.DOTALL).search
+
+
+class _Scans(NamedTuple):
+    """The searches over bytes.
+
+    Each is led by a byte; those that come with it are only made where it occurs at all, which is
+    known at once.
+    """
+
+    shapes: tuple[_Search, ...]
+    rare_shapes: tuple[tuple[bytes, _Search], ...]
+    keys: _Search
+    rare_keys: tuple[tuple[bytes, _Search], ...]
+
+
+@cache
+def _scans() -> _Scans:
+    """Return the searches, made when first needed: to compile them takes milliseconds."""
+    return _Scans(
+        shapes=(
+            _search(
+                rf"""
+                -(?<=[^0-9][kabceoprstixyX\ -]-)
+                (?: (?<=sk-) | (?<=xox[a-z]-) | (?<=xapp-) | (?<=pat-) | (?<=gl[a-z]{{2}}-)
+                   | (?<=gl[a-z]{{3}}-) | (?<=glsoat-) | (?<=glagent-) | (?<=pypi-)AgE
+                   | (?<=GOCSPX-) | (?<=xai-) | (?<=pplx-) | (?<=tvly-) | (?<=-----)BEGIN
+                   | (?<=\ -)(?:u|-user) | (?<=sshpass\ -)p
+                   | (?<=--)(?=[\w-]{{2,64}}+(?<={_LOWER}|{_UPPER})[\ "'\\]) )
+                """
+            ),
+            _search(
+                r"""
+                _(?<=[ehkrstpav][fkmoprstuc2]_)
+                (?: (?<=gh[pousr]_) | (?<=_pat_) | (?<=[sr]k_)(?:live|test)_ | (?<=hf_) | (?<=npm_)
+                  | (?<=whsec_) | (?<=gsk_) | (?<=pcsk_) | (?<=lsv2_) )
+                """
+            ),
+            _search(r"bearer\ "),
+        ),
+        rare_shapes=(
+            (b"B", _search(r"B(?=earer\ |EARER\ |asic\ [A-Za-z0-9+/]{12})")),
+            (b"J", _search("J(?<=eyJ)")),
+            (b"I", _search("I(?:(?<=A[KS]I)A|(?<=AI)za)")),
+            (b"G", _search(r"G(?<=SG)(?=\.[\w-]{16})")),
+            (b"A", _search(r"A(?<=[0-9]:A)(?=A[\w-]{33})")),
+            (b"@", _search(r"""://[^\s/"'<>:@]*+:[^\s/"'<>]+@""")),
+            # What may hide a key or a shape from the other scans: an escaped letter of ASCII.
+            (b"\\", _search(r"\\(?=u00[2-7])")),
+        ),
+        keys=_search(
+            rf"""
+            :(?:
+                (?<={_LOWER}":)
+                (?: {_ending_before('":')} | (?<={_NAMING}":) {_KEY_AS_STRING} )
+              | (?<![a-z]":)
+                (?: {_key_in_text_before(":")}
+                  | (?: (?<={_NAMING}\\["']:) | (?<={_NAMING}':) ) {_KEY_AS_STRING}
+                )
+            )
+            """
+        ),
+        rare_keys=(
+            (b"=", _search(f"=(?:{_key_in_text_before('=')})")),
+            (b"[", _search(rf"\[{_KEY_AS_STRING}")),
+            (b"(", _search(rf"\({_KEY_AS_STRING}")),
+        ),
+    )
 
 
 def _shaped(data: bytes) -> bool:
     """Return whether *data* may have a secret of a known shape, or hides what it has."""
-    return (
-        _dash(data) is not None
-        or _underscore(data) is not None
-        or (b"J" in data and b"eyJ" in data)
-        or _capital_i(data) is not None
-        or (b"@" in data and b"://" in data)
-        or b"earer " in data
-        or (b"R" in data and b"EARER " in data)
-        or (b"\\" in data and _unicode_escape(data) is not None)
+    scans = _scans()
+    return any(search(data) for search in scans.shapes) or any(
+        byte in data and search(data) for byte, search in scans.rare_shapes
     )
+
+
+def _keyed(data: bytes) -> bool:
+    """Return whether *data* may have a secret key."""
+    scans = _scans()
+    return scans.keys(data) is not None or any(
+        byte in data and search(data) for byte, search in scans.rare_keys
+    )
+
+
+# --- The second look ------------------------------------------------------------------------------
+
+#: Lower case, without what may stand within or behind a key, and with one mark behind each.
+_FOLD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ=,'`", b'abcdefghijklmnopqrstuvwxyz::""')
+_BETWEEN: Final = b" -_.\\]0123456789"
+_DIGITS: Final = re.compile("[0-9]")
 
 
 def _keys_ahead(own: frozenset[str]) -> Callable[[bytes], object]:
     """Return the search, in folded bytes, for the end of a key that may be secret."""
     endings = {ending[-6:] for ending in _SECRET_ENDINGS}
     endings |= {f"{ending[-5:]}s" for ending in _SECRET_ENDINGS}
-    endings.add(".token")
     # Five sets of letters first: one step that tells nearly every other key apart from these.
     letters = "".join(
         f"[{''.join(sorted(set(column)))}]" for column in list(zip(*endings, strict=True))[1:]
     )
-    known = rf"""(?<={letters}["']:)(?<=(?:{"|".join(sorted(endings))})["']:)"""
-    short = {"pwd", *(_DIGITS.sub("", key) for key in own)}
-    others = "|".join(rf"""(?<={key}["']:)""" for key in sorted(short))
-    return re.compile(f":(?:{known}|{others})".encode(), re.DOTALL).search
+    known = "|".join(sorted(endings))
+    short = {"pass", "pwd", "token", "ionid", "essid", *(_DIGITS.sub("", key) for key in own)}
+    patterns = [
+        pattern
+        for mark in ('":', ":")
+        for pattern in (
+            f"(?<={letters}{mark})(?<=(?:{known}){mark})",
+            *(f"(?<={key}{mark})" for key in sorted(short)),
+        )
+    ]
+    return re.compile(f":(?:{'|'.join(patterns)})".encode(), re.DOTALL).search
 
 
 # --- Redacting ------------------------------------------------------------------------------------
@@ -305,8 +580,10 @@ class Redactor:
 
     def _keyed(self, data: bytes) -> bool:
         """Return whether *data* may have a secret key."""
-        if not self._own and _key_ahead(data) is None and _odd_key_ahead(data) is None:
+        if not (self._own or _keyed(data)):
             return False
+        if self._own and b"--" in data:  # an option of a command has nothing behind it
+            return True
         return self._secret_key_ahead(data.translate(_FOLD, _BETWEEN)) is not None
 
     def _hooked(self, payload: Any) -> bytes:
@@ -329,15 +606,30 @@ class Redactor:
         if kind is dict:
             return self._object(value, described=False, shaped=shaped)
         if kind is list:
-            values = [self._value(member, shaped=shaped) for member in value]
+            values = self._list(value, shaped=shaped)
             return values if _changed(value, values) else value
         return value
+
+    def _list(self, members: list[Any], *, shaped: bool) -> list[Any]:
+        """Redact a list, which may be a pair of key and value, or arguments of a command."""
+        out = [self._value(member, shaped=shaped) for member in members]
+        for place, (key, value) in enumerate(pairwise(members), 1):
+            if type(key) is not str or type(value) is not str:
+                continue
+            option = key.startswith("--")
+            paired = not value.startswith("-") if option else len(members) == _PAIR
+            if paired and is_secret_key(key, value, self._own):
+                out[place] = _blank(value)
+        return out
 
     def _object(self, value: dict[str, Any], *, described: bool, shaped: bool) -> dict[str, Any]:
         """Redact an object; *described*: it is the "properties" of a JSON schema."""
         out: dict[str, Any] = {}
+        named = _named(value)
         for key, member in value.items():
-            if described and type(member) is dict:
+            if named and key in _VALUES and is_secret_key(named, member, self._own):
+                out[key] = _blank(member)
+            elif described and type(member) is dict:
                 out[key] = self._value(member, shaped=shaped)
             elif is_secret_key(key, member, self._own) and not (
                 # The log probabilities of what a model wrote.
@@ -364,28 +656,39 @@ class Redactor:
             else:
                 redacted = self._value(inner, shaped=shaped)
                 return text if redacted is inner else _encode(redacted).decode()
-        if ":" in text:
-            text = self._members(text)
         if shaped:
-            text = _SHAPES.sub(REDACTED, text)
+            text = _SHAPES().sub(REDACTED, text)
+            text = _CURL_USER().sub(rf"\1{REDACTED}", text)
+        text = self._assigned(text)
         for pattern in self._patterns:
             text = pattern.sub(REDACTED, text)
         return text
 
-    def _members(self, text: str) -> str:
-        """Redact the members of objects that stand within other text."""
+    def _assigned(self, text: str) -> str:
+        """Redact the values of secret keys that stand within other text."""
         pieces: list[str] = []
         done = 0
-        for match in _MEMBERS.finditer(text):
-            start = match.end()
-            if start < done or not is_secret_key(match[2], "", self._own):
+        for found in _ASSIGNED().finditer(text):
+            if found.start() < done:
                 continue
-            end = re.compile(r"(?<!\\)" + re.escape(match[3])).search(text, start)
-            stop = len(text) if end is None else end.start()
-            if stop > start:
+            start, stop = _value_in_text(text, found, self._own)
+            # The bracket that closes it is none of a word.
+            if stop > start and text[start:stop] not in {REDACTED, REDACTED[:-1]}:
                 pieces += (text[done:start], REDACTED)
                 done = stop
         return "".join((*pieces, text[done:])) if pieces else text
+
+
+_PAIR: Final = 2
+_NAMES: Final = ("name", "key", "Name", "Key")
+_VALUES: Final = frozenset({"value", "Value"})
+
+
+def _named(value: dict[str, Any]) -> str:
+    """Return what an object with a "value" says that value is called."""
+    if value.keys().isdisjoint(_VALUES):
+        return ""
+    return next((value[name] for name in _NAMES if type(value.get(name)) is str), "")
 
 
 _JSON_ENDS: Final = frozenset({"{}", "[]", '""'})

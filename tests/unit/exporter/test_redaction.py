@@ -23,6 +23,7 @@ OPENAI_API_KEY api_keys access_token accessToken refresh_token refreshToken id_t
 session_token sessionToken csrf-token bot_token x-vault-token VAULT_TOKEN token private_key
 privateKey ssh_key secret_access_key aws_secret_access_key access_key encryption_key signing-key
 cookie Cookie set-cookie Set-Cookie cookies credential credentials gcp_credentials
+AccountKey account_key pass Pass PASS sessionid PHPSESSID JSESSIONID API_KEY_2 password2024
 """.split()  # noqa: SIM905 (reads better than sixty quoted words)
 
 # Cut in two, so that scanners of repositories keep calm.
@@ -39,6 +40,19 @@ SHAPES = [
     "glpat" + "-abcdefghij1234567890",
     "hf" + "_abcdefghijklmnopqrstuvwxyzABCDEFGH",
     "npm" + "_abcdefghijklmnopqrstuvwxyz1234567890",
+    "pypi" + "-AgEIcHlwaS5vcmcCJDAwMDAwMDAwLTAwMDAtMDAwMC0wMDAw",
+    "SG" + ".abcdefghijklmnopqrstuv.abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+    "whsec" + "_abcdefghij1234567890abcd",
+    "gldt" + "-abcdefghij1234567890",
+    "xapp" + "-1-A0123456789-abcdefghij",
+    "GOCSPX" + "-abcdefghij1234567890abcd",
+    "123456789" + ":AAabcdefghijklmnopqrstuvwxyz1234567",
+    "gsk" + "_abcdefghij1234567890abcd",
+    "pcsk" + "_abcdefghij1234567890abcd",
+    "xai" + "-abcdefghij1234567890abcd",
+    "pplx" + "-abcdefghij1234567890abcd",
+    "tvly" + "-abcdefghij1234567890abcd",
+    "lsv2" + "_pt_abcdefghij1234567890abcd",
     "AKIA" + "IOSFODNN7EXAMPLE",
     "ASIA" + "IOSFODNN7EXAMPLE",
     "xoxb" + "-1234567890-abcdefghij",
@@ -57,6 +71,36 @@ IN_CONTEXT = [
     ('sent {"password": "hunter2", "n": 1} to', 'sent {"password": "[redacted]", "n": 1} to'),
     ("failed: {'api_key': 'hunter2'}", "failed: {'api_key': '[redacted]'}"),
     ('cut off {"a": "b", "secret" : "hunter2', 'cut off {"a": "b", "secret" : "[redacted]'),
+    ("https://h/x?api_key=hunter2&b=1", "https://h/x?api_key=[redacted]&b=1"),
+    ("wss://h/x?b=1&access_token=hunter2", "wss://h/x?b=1&access_token=[redacted]"),
+    ("user=ada&pass=hunter2&page=2", "user=ada&pass=[redacted]&page=2"),
+    ("export DB_PASSWORD=hunter2 && run", "export DB_PASSWORD=[redacted] && run"),
+    ("TOKEN='hunter 2' ./run --fast", "TOKEN='[redacted]' ./run --fast"),
+    ("aws_secret_access_key = hunter2", "aws_secret_access_key = [redacted]"),
+    ("Server=x;Password=hunter2;Timeout=3", "Server=x;Password=[redacted];Timeout=3"),
+    ("Name=x;AccountKey=hunter2==;Suffix=y", "Name=x;AccountKey=[redacted];Suffix=y"),
+    ("Authorization: Basic aHVudGVyOmh1bnRlcjI=", "Authorization: Basic [redacted]"),
+    ("said Basic aHVudGVyOmh1bnRlcjI=", "said Basic [redacted]"),
+    ('Authorization: Digest user="x", r="hunter2"\nA: b', "Authorization: Digest [redacted]\nA: b"),
+    ("Set-Cookie: sid=hunter2; Path=/\r\nA: b", "Set-Cookie: [redacted]\r\nA: b"),
+    ('curl -H "X-Api-Key: hunter2" h', 'curl -H "X-Api-Key: [redacted]" h'),
+    ("curl -H 'Cookie: a=b; c=hunter2' h", "curl -H 'Cookie: [redacted]' h"),
+    ("curl -s -u me:hunter2 h", "curl -s -u [redacted] h"),
+    ("sshpass -p hunter2 ssh h", "sshpass -p [redacted] ssh h"),
+    ("deploy --password hunter2 --fast", "deploy --password [redacted] --fast"),
+    ("deploy --api-key=hunter2 --fast", "deploy --api-key=[redacted] --fast"),
+    ("password: correct horse\nuser: x", "password: [redacted]\nuser: x"),
+    ("its password: hunter2, or so", "its password: [redacted], or so"),
+    ("your API key: hunter2", "your API key: [redacted]"),
+    ("login('ada', password='hunter2', n=1)", "login('ada', password='[redacted]', n=1)"),
+    ('def f(password: str = "hunter2"):', 'def f(password: str = "[redacted]"):'),
+    ('os.environ["API_KEY"] = "hunter2"', 'os.environ["API_KEY"] = "[redacted]"'),
+    ("{'pin': 1, 'token': hunter2, 'n': 1}", "{'pin': 1, 'token': [redacted], 'n': 1}"),
+    ('{"password"=>"hunter2"}', '{"password"=>"[redacted]"}'),
+    ("[('authorization', 'Basic x'), ('a', 'b')]", "[('authorization', '[redacted]'), ('a', 'b')]"),
+    ("[(b'cookie', b'a=hunter2')]", "[(b'cookie', b'[redacted]')]"),
+    ("{'name': 'Cookie', 'value': 'hunter2'}", "{'name': 'Cookie', 'value': '[redacted]'}"),
+    ('log "{\\"url\\": \\"h?token=hunter2\\"}"', 'log "{\\"url\\": \\"h?token=[redacted]\\"}"'),
     ('log "{\\"token\\": \\"hunter2\\"}" end', 'log "{\\"token\\": \\"[redacted]\\"}" end'),
 ]
 
@@ -76,6 +120,19 @@ ORDINARY = [
     {"text": "eyJ is how it starts, AKIA and AIza too; xoxb- and ghp_ as well"},
     {"text": '{"city": "Paris", "days": 7}', "more": '{ "spaces" :  "kept" }', "no": "{not json}"},
     {"text": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"},
+    {"text": "tokens=312 max_tokens: 100 token=5, input_tokens = 7; session_id=s-1 pass: all"},
+    {"text": "password_field = TextField()\npassword = getpass.getpass('Password: ')"},
+    {"text": 'Client(api_key=os.environ["KEY"], token=token, secret=self.secret)'},
+    {"text": "def login(password: str, api_key: Optional[str] = None) -> Token: ..."},
+    {"text": "interface A { password: string; token?: string }\nif token == 'x': pass"},
+    {"text": "curl -H 'Authorization: Bearer $TOKEN' 'https://h?api_key={key}&token=<your token>'"},
+    {"text": "SELECT a FROM users WHERE password = ? AND token = %s; secrets = []"},
+    {"text": "Basic understanding of HTML5, docker run -u 1000:1000"},
+    {
+        "headers": [["accept", "text/html"], ["a", "b"]],
+        "variables": [{"name": "city", "value": "x"}],
+    },
+    {"required": ["name", "password"], "passed": 3, "pass": 4, "argv": ["--password", "--fast"]},
     {"text": "Grüße, 你好, 😀, \x01 and \\u0041"},
     {
         "tools": [
@@ -100,8 +157,14 @@ def test_values_under_secret_keys_never_leave(key):
     text = json.dumps({"deep": [{key: "hunter2"}]})
     payload = {
         "plain": {key: "hunter2"},
-        # A bare token is a secret only as text.
-        "listed": [{key: "hunter2" if key == "token" else ["hunter2", {"inner": "hunter2"}]}],
+        # A bare token, or what passed, is a secret only as text.
+        "listed": [
+            {
+                key: "hunter2"
+                if key.lower() in ("token", "pass")
+                else ["hunter2", {"inner": "hunter2"}]
+            }
+        ],
         "text": text,
         "twice": json.dumps({"arguments": text}),
         "spaced": text.replace('":', '" :'),
@@ -142,6 +205,34 @@ def test_ordinary_payloads_keep_their_very_bytes(payload):
     data = encode(payload)
 
     assert redact(data) is data
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-api-key", "DB_PASSWORD", "cookie"])
+def test_headers_and_variables_may_be_lists(name):
+    """Pairs, and objects that say what their value is called, in either order."""
+    payload = {
+        "pairs": [[name, "hunter2"], ["accept", "x"]],
+        "named": [{"name": name, "value": "hunter2"}, {"value": "hunter2", "on": 1, "key": name}],
+    }
+    hidden = json.loads(redact(encode({**payload, "text": json.dumps(payload)})))
+
+    assert hidden["pairs"] == [[name, REDACTED], ["accept", "x"]]
+    assert [it["value"] for it in hidden["named"]] == [REDACTED, REDACTED]
+    assert json.loads(hidden["text"]) == {"pairs": hidden["pairs"], "named": hidden["named"]}
+
+
+def test_arguments_of_a_command_may_be_a_list():
+    hidden = json.loads(redact(encode({"argv": ["run", "--api-key", "hunter2", "--n", "3"]})))
+
+    assert hidden == {"argv": ["run", "--api-key", REDACTED, "--n", "3"]}
+
+
+def test_own_keys_are_found_in_text():
+    own = Redactor(Redaction(keys=("customer_no",))).redact
+    text = "h?Customer-No=hunter2 customerNo: hunter2, --customer-no hunter2"
+
+    assert json.loads(own(encode({"text": text})))["text"].count(REDACTED) == 3
+    assert b"hunter2" not in own(encode({"text": text}))
 
 
 def test_escaped_keys_do_not_slip_through():
@@ -211,7 +302,9 @@ def test_a_failing_hook_withholds_the_payload(hook):
     assert "hunter2" not in decoded["redacted"]
 
 
-@pytest.mark.parametrize("data", [b'{"password":', b'{"password":"\xff"}', b"[" * 100_000 + b"\\u"])
+@pytest.mark.parametrize(
+    "data", [b'{"password":', b'{"password":"\xff"}', b"[" * 100_000 + b"\\u0070"]
+)
 def test_what_cannot_be_judged_is_withheld(data):
     """A suspicious payload that cannot be decoded does not leave."""
     assert list(json.loads(redact(data))) == ["redacted"]
@@ -313,3 +406,44 @@ def test_a_planted_secret_is_found(payload, key, levels):
         planted = {"arguments": json.dumps(planted)}
 
     assert b"hunter2" not in redact(encode({**payload, "planted": planted}))
+
+
+ASSIGNED = st.sampled_from(
+    [
+        *(
+            "{}=hunter2",
+            "a {} = hunter2 b",
+            "h?{}=hunter2&b=1",
+            "h?b=1&{}=hunter2",
+            "a;{}=hunter2;b",
+        ),
+        *(
+            '{}="hunter2"',
+            "f({}='hunter2', b)",
+            "{}: hunter2",
+            "'{}: hunter2'",
+            "a\n{}: hunter2\nb",
+        ),
+        *("{{'{}': 'hunter2'}}", '{{"a": 1, "{}": "hunter2"', '{{\\"{}\\": \\"hunter2\\"}} b'),
+        *('d["{}"] = "hunter2"', "[('{}', 'hunter2')]", "{{'name': '{}', 'value': 'hunter2'}}"),
+    ]
+)
+
+
+@given(
+    before=words,
+    assigned=ASSIGNED,
+    key=st.sampled_from(SECRET_KEYS),
+    levels=st.integers(0, 3),
+)
+def test_a_secret_planted_in_text_is_found(before, assigned, key, levels):
+    """In every notation, under any number of layers of JSON, and what holds it stays JSON."""
+    planted = {"text": f"{before} \n{assigned.format(key)}"}
+    for _ in range(levels):
+        planted = {"arguments": json.dumps(planted)}
+    hidden = redact(encode(planted))
+
+    assert b"hunter2" not in hidden
+    for _ in range(levels):
+        hidden = json.loads(hidden)["arguments"]
+    assert json.loads(hidden).keys() == {"text"}
