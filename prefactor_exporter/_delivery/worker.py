@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefactor_exporter._core.events import (
     CREATES,
+    FINISH,
     Event,
     describe,
 )
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from prefactor_http.client import PrefactorHttpClient
     from prefactor_http.models.bulk import BulkOutcome
 
-__all__ = ["Hooks", "Worker"]
+__all__ = ["NAMELESS", "Hooks", "Worker"]
 
 # It hooks into the interpreter's end; where a worker starts there, that is too late.
 importlib.import_module("concurrent.futures.thread")
@@ -86,7 +87,16 @@ _LONGEST_REST = 3600.0
 _LAST_TRIES = 0.25
 """Longest backoff while shutting down, in seconds."""
 _REMEMBERED = 10_000
-"""Drops at record calls that wait for the worker to report them; older ones are only counted."""
+"""Losses that wait to be told one by one; older ones are only counted."""
+NAMELESS: Mapping[str, Any] = {
+    "kind": "",
+    "id": "",
+    "instance_id": "",
+    "name": "",
+    "bytes": 0,
+    "message": "",
+}
+"""The description of an event of which nothing is known."""
 _SPLITS = frozenset({SPLIT, SPLIT_BY_SIZE})
 _MAY_PASS = frozenset({408, 425})
 
@@ -177,10 +187,10 @@ class Worker:
         self._due: float | None = None
         self._stop_at: float | None = None
         self._hurried = False
-        self._drops: deque[tuple[dict[str, Any], str]] = deque(maxlen=_REMEMBERED)
-        self._skipped: deque[tuple[str, str | None]] = deque(maxlen=_REMEMBERED)
+        self._drops: deque[tuple[Mapping[str, Any], str]] = deque(maxlen=_REMEMBERED)
         self._alerted = False
-        self._lost = 0
+        self._example = ""
+        self._failed_rounds = 0
         self._telling = False
         self.termination = TerminationWatch(identity, hooks.terminated)
 
@@ -207,6 +217,12 @@ class Worker:
             yield f"the API does not answer as it should ({self.last_error})"
         if self.spool.failing:
             yield f"the spool cannot be used ({self.spool.last_error})"
+        if self._failed_rounds > 1:
+            yield f"the exporter fails in every round; please report it ({self.last_error})"
+
+    @property
+    def _lost(self) -> int:
+        return self._ledger.lost
 
     @property
     def held_bytes(self) -> int:
@@ -250,21 +266,14 @@ class Worker:
         """Have the worker send what waits without lingering."""
         self.wake()
 
-    def drop(self, event: Event, reason: str) -> None:
-        """Have the loss of *event*, which is counted already, reported."""
-        if self._telling and self.is_current_thread():
-            # Told to the callback that recorded it, the next one would follow, and so on.
-            self._lost += 1
-            self._herald.lost(reason, 1)
-            return
-        self._drops.append((describe(event), reason))
+    def drop(self, description: Mapping[str, Any], reason: str) -> None:
+        """Have a loss, which is counted already, told in the next round."""
+        # Told to the callback that recorded it, the next one would follow, and so on.
+        if not (self._telling and self.is_current_thread()):
+            self._drops.append((description, reason))
         if not self._alerted:
             self._alerted = True
-            self.wake()
-
-    def skip(self, span: str, parent: str | None) -> None:
-        """Have the children of *span*, which was dropped, go to *parent*."""
-        self._skipped.append((span, parent))
+            self._queue.wake()
 
     def resume(self) -> None:
         """Have the worker try again at once: the token was replaced."""
@@ -348,7 +357,10 @@ class Worker:
                 try:
                     self._intake()
                     self._launch(self._clock.monotonic())
-                except Exception:  # noqa: BLE001  # a bug must cost one round, never the worker
+                    self._failed_rounds = 0
+                except Exception as error:  # noqa: BLE001  # a bug must cost one round, never the worker
+                    self._failed_rounds += 1
+                    self.last_error = _describe(error)
                     self._herald.bug(self._clock.monotonic(), "worker_round_failed")
                 await self._rest()
         finally:
@@ -383,14 +395,22 @@ class Worker:
         if events or expired:
             self._sort(events)
             self._bury(expired)
-        for _ in range(len(self._skipped)):
-            self.lanes.skip(*self._skipped.popleft())
-        self._alerted = False  # before looking: what comes after wakes the worker again
-        for _ in range(len(self._drops)):
-            description, reason = self._drops.popleft()
-            self._report_loss(description | {"message": ""}, 1, reason, "")
+        self._tell_drops()
         self._herald.tick(self._clock.monotonic())
         self._publish_room()
+
+    def _tell_drops(self) -> None:
+        """Tell what record calls lost, and enter into the log's sums what the books lost."""
+        self._alerted = False  # before looking: what comes after wakes the worker again
+        for _ in range(len(self._drops)):
+            self._report_loss(*self._drops.popleft())
+        losses, nameless = self._ledger.news()
+        for reason, count in nameless.items():
+            for _ in range(min(count, _REMEMBERED)):
+                self._report_loss(NAMELESS, reason)
+        for reason, count in losses.items():
+            self._herald.lost(reason, count, self._example)
+            self._example = ""
 
     def _take_in(self) -> None:
         """Take what was recorded, in slices while nobody is in a hurry."""
@@ -422,9 +442,10 @@ class Worker:
 
     def _take(self, most: int) -> bool:
         """Take what was recorded, behind what is on disk; return whether there was anything."""
-        recorded = self._ledger.take(most)
+        recorded, orphans = self._ledger.take(most)
+        self._bury(orphans)
         if not recorded:
-            return False
+            return bool(orphans)
         events = self._prepared(recorded)
         if self.spool.must_queue(*self._held()):
             self.spool.queue(events)
@@ -806,6 +827,7 @@ class Worker:
             pass
         left = self.spool.close(self.lanes.abandon())
         self._bury([_given_up(event) for event in left])
+        self._tell_drops()
         self._herald.summarise(self._clock.monotonic())
 
     def _bury(self, buried: Iterable[Buried]) -> None:
@@ -818,13 +840,14 @@ class Worker:
             if dead and reason not in CONSEQUENCES:
                 self.last_error = f"{reason}: {message}"
             self.termination.over(event)
-            self._report_loss(describe(event) | {"message": message}, event.parts, reason, message)
+            self._report_loss(describe(event) | {"message": message}, reason)
+            if event.merged_seq:
+                finish = Event(FINISH, event.instance, event.id, event.ended, size=0)
+                self._report_loss(describe(finish) | {"message": message}, reason)
 
-    def _report_loss(
-        self, description: dict[str, Any], count: int, reason: str, message: str
-    ) -> None:
-        self._lost += count
-        self._herald.lost(reason, count, message)
+    def _report_loss(self, description: Mapping[str, Any], reason: str) -> None:
+        """Tell whoever wants to know of a lost event."""
+        self._example = self._example or description["message"]
         if self._hooks.dropped is not None:
             self._telling = True
             try:

@@ -37,7 +37,6 @@ from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter._core.settlement import judge
 
 RUNS = 3
-SPANS = frozenset({RECORD, START})
 
 
 class Outcome(NamedTuple):
@@ -183,7 +182,9 @@ class Journey(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 20))
     def take(self, most):
-        for event in self.ledger.take(most):
+        events, orphans = self.ledger.take(most)
+        self.bury(orphans)
+        for event in events:
             bad = self.lanes.add(event)
             if bad is not None:
                 self.bury([bad])
@@ -261,10 +262,9 @@ class Journey(RuleBasedStateMachine):
 
     @rule()
     def evict(self):
-        event = self.ledger.evict_oldest(SPANS)
-        if event is not None:
-            self.note(event, "dropped")
-            self.lanes.skip(event.id, event.parent)
+        evicted = self.ledger.evict_oldest()
+        if evicted is not None:
+            self.note(evicted.event, "dropped")
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def wait(self, seconds):
