@@ -88,7 +88,7 @@ _LAST_TRIES = 0.25
 """Longest backoff while shutting down, in seconds."""
 _REMEMBERED = 10_000
 """Losses that wait to be told one by one; older ones are only counted."""
-NAMELESS: Mapping[str, Any] = {
+NAMELESS: dict[str, Any] = {
     "kind": "",
     "id": "",
     "instance_id": "",
@@ -407,7 +407,7 @@ class Worker:
         losses, nameless = self._ledger.news()
         for reason, count in nameless.items():
             for _ in range(min(count, _REMEMBERED)):
-                self._report_loss(NAMELESS, reason)
+                self._report_loss(NAMELESS.copy(), reason)
         for reason, count in losses.items():
             self._herald.lost(reason, count, self._example)
             self._example = ""

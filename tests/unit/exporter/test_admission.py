@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from prefactor_exporter import ExporterConfig, HttpClientConfig
+from prefactor_exporter._core import ledger as books
 from prefactor_exporter._core.events import (
     FINISH,
     FINISH_INSTANCE,
@@ -15,7 +16,6 @@ from prefactor_exporter._core.events import (
     START_INSTANCE,
     Event,
 )
-from prefactor_exporter._core import ledger as books
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter._delivery.admission import Admission

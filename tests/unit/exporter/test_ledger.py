@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from prefactor_exporter._core.events import RECORD, START, Event
+from prefactor_exporter._core.events import FINISH, RECORD, START, Event
 from prefactor_exporter._core.lanes import Buried
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.queue import EventQueue
@@ -225,3 +225,43 @@ def test_dropping_at_a_call_may_interrupt_the_books():
     with books._lock:
         books.drop_at_call("shutdown")
         assert books.counts()["dropped"] == 1
+
+
+class Hostile(str):
+    """An id that cannot be looked up."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise TypeError("unhashable")
+
+
+def test_an_id_that_fails_is_taken_like_any_other():
+    books = ledger()
+    books.forget_span(Event(RECORD, "r", "dropped", 0))
+    books._queue.offer(Event(FINISH, "r", Hostile("1"), 0))
+    books._queue.offer(Event(RECORD, "r", "2", 0, parent=Hostile("1")))
+    books._queue.offer(Event(RECORD, "r", "3", 0, parent="dropped"))
+    events, orphans = books.take(10)
+
+    assert [str(event.id) for event in events] == ["1", "2", "3"]
+    assert events[2].parent is None
+    assert orphans == []
+
+
+def test_what_must_stay_is_passed_over_once():
+    """Thousands of finishes of accepted spans may be at the head of the queue."""
+    books = ledger()
+    queue = books._queue
+    for n in range(50):
+        queue.append(Event(FINISH, "r", f"accepted {n}", 0))
+    for n in range(4):
+        queue.append(Event(RECORD, "r", str(n), 0))
+    assert [books.evict_oldest().event.id for _ in range(2)] == ["0", "1"]
+    assert books._fixed == 50
+    books.take(30)
+    assert books._fixed == 20
+    assert [books.evict_oldest().event.id for _ in range(2)] == ["2", "3"]
+    assert books.evict_oldest() is None
+    books.take(100)
+    assert books._fixed == 0

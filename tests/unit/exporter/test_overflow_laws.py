@@ -131,9 +131,7 @@ class Overflow(RuleBasedStateMachine):
     @rule(run=st.integers(0, RUNS - 1), data=st.data())
     def start_span(self, run, data):
         run, span = self.runs[run], self.new_id()
-        event = Event(
-            START, run, span, 1, parent=self.parent(run, data), name="a", status="active"
-        )
+        event = Event(START, run, span, 1, parent=self.parent(run, data), name="a", status="active")
         self.open[span] = run
         self.hand_over(event)
 
