@@ -82,8 +82,12 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
         redact: What is removed from payloads before they leave; None switches it off.
         close_open: Whether spans and runs begun here and still open at an orderly end are finished
             as ``cancelled``; runs as ``failed`` if an exception ends the process.
-        on_drop: Called from the worker with the event's description and the reason; None for
-            nobody.
+        on_drop: Called by the worker, never inside a record call, for each lost event of every
+            reason, with its description (``kind``, ``id``, ``instance_id``, ``name``, ``bytes``,
+            ``message``; what is unknown is empty) and the reason. A span that was merged with its
+            finish is two. Of losses at record calls between two rounds of the worker the latest
+            10,000 are told, and what is lost after ``shutdown()`` is not. Delivery waits for it.
+            None for nobody.
     """
 
     http: HttpClientConfig

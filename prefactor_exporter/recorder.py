@@ -807,7 +807,7 @@ class Recorder:
         problem = f"{name} must be {wanted}, got {shown(value)}"
         if self.config is not None and self.config.strict:
             self._raise(problem)
-        self._count_drop("invalid")
+        self._count_drop("invalid", id=event_id, message=problem)
         if name not in self._warned:
             self._warned.add(name)
             get_logger("prefactor_exporter").warning(
@@ -815,9 +815,9 @@ class Recorder:
             )
         return event_id
 
-    def _count_drop(self, reason: str) -> None:
+    def _count_drop(self, reason: str, **known: str) -> None:
         if self._pipeline is not None:
-            self._pipeline.ledger.drop_at_call(reason)
+            self._admission.refuse(reason, **known)
 
     @staticmethod
     def _raise(text: str) -> NoReturn:
@@ -849,7 +849,7 @@ class Recorder:
             self._reject("", "span_id", span_id, _AN_ID)
             return None
         if span_id in self._lost:
-            self._count_drop("create_dropped")
+            self._admission.refuse_finish(span_id)
             return None
         if instance_id is None:
             self._reject(

@@ -4,6 +4,7 @@ Within a lane events leave in the order they were recorded, and at most one requ
 a lane at a time. Lanes are independent: one that waits after an error holds nobody else back.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -21,6 +22,7 @@ from prefactor_exporter._core.events import (
     START_INSTANCE,
     Event,
 )
+from prefactor_exporter._core.gaps import Gaps
 from prefactor_exporter._core.identity import Identity
 from prefactor_exporter._core.settlement import (
     AGAIN,
@@ -34,7 +36,7 @@ from prefactor_exporter._core.settlement import (
 )
 from prefactor_exporter._core.wire import compose
 
-__all__ = ["CONSEQUENCES", "INTERNAL", "Batch", "Buried", "Lanes", "Settled"]
+__all__ = ["CONSEQUENCES", "INTERNAL", "Batch", "Buried", "Lanes", "Settled", "without_create"]
 
 _Fact = TypeVar("_Fact")
 
@@ -141,9 +143,8 @@ class Lanes:
         # Lanes with something to send, in the order in which their turn comes.
         self._ready: dict[str, _Lane] = {}
         self._delayed: dict[str, _Lane] = {}
-        # Spans that will never exist on the other side: to the parent that takes their children,
-        # and whether the API refused them.
-        self._gaps: dict[str, tuple[str | None, bool]] = {}
+        # Spans that will never exist on the other side, and were here before.
+        self._gaps = Gaps()
         self._refused: dict[str, None] = {}
         # Runs of which the API surely knows: registered here, or it has taken an event of theirs.
         self._known: dict[str, None] = {}
@@ -151,7 +152,7 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def add(self, event: Event) -> Buried | None:  # noqa: C901  # one branch for each kind
+    def add(self, event: Event) -> Buried | None:  # noqa: C901, PLR0912  # one branch for each kind
         """Put *event* at the end of its lane, or into its create if that was not sent yet.
 
         Returns:
@@ -171,6 +172,10 @@ class Lanes:
             if create is not None:
                 self._merge(create, event)
                 return None
+            if event.id in self._gaps.parents:
+                if not waiting and not lane.flying:
+                    del self._lanes[instance]
+                return self._orphan(event)
             waiting.append(event)
         elif kind == START:
             if not event.attempts:
@@ -247,7 +252,7 @@ class Lanes:
         passed: list[_Lane] = []
         size = parts = 0
         repeated = full = False
-        gaps = self._gaps
+        gaps = self._gaps.parents
         for lane in self._ready.values():
             alone = lane.failures >= _ALONE_AFTER
             if alone and events:
@@ -257,21 +262,26 @@ class Lanes:
             before = len(events)
             while waiting:
                 event = waiting[0]
-                if event.wire is None or gaps:
-                    obstacle = self._obstacle(event, waiting)
-                    if obstacle is _NOT_YET:
+                try:
+                    if event.wire is None or gaps:
+                        obstacle = self._obstacle(event, waiting)
+                        if obstacle is _NOT_YET:
+                            break
+                        if isinstance(obstacle, Buried):
+                            self._remove_head(lane)
+                            buried.append(obstacle)
+                            continue
+                    length = event.size
+                    if events and (len(events) >= max_items or size + length > max_bytes):
+                        full = True
                         break
-                    if isinstance(obstacle, Buried):
-                        self._remove_head(lane)
-                        buried.append(obstacle)
-                        continue
-                length = event.size
-                if events and (len(events) >= max_items or size + length > max_bytes):
-                    full = True
-                    break
+                    if event.kind == START:
+                        lane.unsent.pop(event.id, None)
+                except Exception as error:  # noqa: BLE001  # it must not hold the others back
+                    self._remove_head(lane)
+                    buried.append(self._defective(event, error))
+                    continue
                 waiting.popleft()
-                if event.kind == START:
-                    lane.unsent.pop(event.id, None)
                 events.append(event)
                 size += length
                 parts += 2 if event.merged_seq else 1
@@ -298,37 +308,41 @@ class Lanes:
 
     def _remove_head(self, lane: _Lane) -> None:
         event = lane.waiting.popleft()
-        if event.kind == START:
-            lane.unsent.pop(event.id, None)
         self.waiting_items -= 1
         self.waiting_bytes -= event.size
+        if event.kind == START:
+            with contextlib.suppress(Exception):  # see _defective
+                lane.unsent.pop(event.id, None)
+
+    def _defective(self, event: Event, error: Exception) -> Buried:
+        """Give *event* up, which cannot be dealt with; its id itself may be what fails."""
+        with contextlib.suppress(Exception):
+            self._remember_gap(event, refused=False)
+        return Buried(event, dead=False, reason=INTERNAL, message=repr(error))
 
     def _obstacle(self, event: Event, waiting: Iterable[Event]) -> "Buried | object | None":
         """Compose *event*, the head of a lane; return what is in its way, None if nothing is."""
-        if self._gaps:
-            if event.kind == FINISH and (gap := self._gaps.get(event.id)) is not None:
-                return _without_create(event, refused=gap[1])
-            if event.parent is not None and event.parent in self._gaps:
-                self._find_parent(event)
+        gaps = self._gaps
+        if gaps.parents:
+            if event.kind == FINISH and event.id in gaps.parents:
+                return self._orphan(event)
+            if event.parent is not None and event.parent in gaps.parents:
+                event.parent = gaps.surviving(event.parent)
+                event.restate()
         if event.wire is not None:
             return None
         estimate = event.size
-        try:
-            if event.kind == REGISTER:
-                declare_used_types(event.details, _span_types(waiting))
-                event.stale = True
-            composed = compose(event, self.identity)
-        except Exception as error:  # noqa: BLE001  # it must not hold the others back
-            self._remember_gap(event, refused=False)
-            return Buried(event, dead=False, reason=INTERNAL, message=repr(error))
+        if event.kind == REGISTER:
+            declare_used_types(event.details, _span_types(waiting))
+            event.stale = True
+        composed = compose(event, self.identity)
         self.waiting_bytes += event.size - estimate
         return None if composed else _NOT_YET
 
-    def _find_parent(self, event: Event) -> None:
-        """Give *event* the nearest ancestor that exists."""
-        while event.parent is not None and (gap := self._gaps.get(event.parent)) is not None:
-            event.parent = gap[0]
-        event.restate()
+    def _orphan(self, finish: Event) -> Buried:
+        """Give up the *finish* of a span that will never exist."""
+        self._gaps.close(finish.id)
+        return without_create(finish, refused=self._gaps.was_refused(finish.id))
 
     def settle(  # noqa: C901, PLR0912  # one branch for each fate, side by side
         self, events: Sequence[Event], verdicts: Sequence[Verdict] | None, now: float
@@ -460,6 +474,7 @@ class Lanes:
         """Let the ids of what *event* ends go."""
         if event.kind == FINISH_INSTANCE:
             self.identity.forget(event.instance)
+            self._gaps.end(event.instance)
         elif self.identity.server_made and (event.ended or event.kind == FINISH):
             self.identity.end(event.instance, event.id)
 
@@ -500,19 +515,17 @@ class Lanes:
         if event.kind == REGISTER:
             _remember(self._refused, event.instance, None)
         elif event.kind in CREATES:
-            _remember(self._gaps, event.id, (event.parent, refused))
+            # As many as wait may be children of those that come after it.
+            self._gaps.add(event, most=_REMEMBERED + self.waiting_items, refused=refused)
             self.identity.abandon(event.instance, event.id)
         else:
             self._note_end(event)
 
-    def skip(self, span: str, parent: str | None) -> None:
-        """Note that the create of *span* was dropped: its children belong to *parent* now."""
-        _remember(self._gaps, span, (parent, False))
-
     def shed(self, excess_items: int, excess_bytes: int) -> list[Buried]:
         """Drop the oldest spans that were surely not applied, until the excess is gone.
 
-        Events of runs and finishes stay: they are small and close what was accepted.
+        Events of runs, and finishes of spans that are not dropped, stay: they are small and close
+        what was accepted.
         """
         buried: list[Buried] = []
         items = self.waiting_items - excess_items
@@ -524,19 +537,32 @@ class Lanes:
                 self.waiting_items > items or self.waiting_bytes > size
             ):
                 event = waiting[position]
-                if event.kind not in {RECORD, START} or event.doubtful:
+                try:
+                    entry = self._expendable(event)
+                    if entry is not None and event.kind == START:
+                        lane.unsent.pop(event.id, None)
+                except Exception as error:  # noqa: BLE001  # as in take
+                    entry = self._defective(event, error)
+                if entry is None:
                     position += 1
                     continue
                 del waiting[position]
-                lane.unsent.pop(event.id, None)
                 self.waiting_items -= 1
                 self.waiting_bytes -= event.size
-                self._remember_gap(event, refused=False)
-                buried.append(Buried(event, dead=False, reason="queue_full"))
+                buried.append(entry)
             if not waiting and not lane.flying:
                 for lanes in (self._lanes, self._ready, self._delayed):
                     lanes.pop(lane.instance, None)
         return buried
+
+    def _expendable(self, event: Event) -> Buried | None:
+        """Return *event* given up for want of room, None if it has to stay."""
+        if event.kind == FINISH and event.id in self._gaps.parents:
+            return self._orphan(event)
+        if event.kind not in {RECORD, START} or event.doubtful:
+            return None
+        self._remember_gap(event, refused=False)
+        return Buried(event, dead=False, reason="queue_full")
 
     def waiting(self) -> Iterator[Event]:
         """Yield everything that waits, oldest lane first."""
@@ -601,7 +627,8 @@ def _exhausted(verdict: Verdict) -> Verdict:
     return Verdict(DEAD, "exhausted", f"{verdict.code}: {verdict.message}")
 
 
-def _without_create(event: Event, *, refused: bool) -> Buried:
+def without_create(event: Event, *, refused: bool = False) -> Buried:
+    """Give up *event*, which builds on a create that was dropped or *refused*."""
     if refused:
         return Buried(event, dead=True, reason=_DEPENDENT, message="its create was refused")
     return Buried(event, dead=False, reason="create_dropped", message="its create was dropped")

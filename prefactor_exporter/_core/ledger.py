@@ -7,11 +7,12 @@ dropped at the call. So a record call touches no shared counter.
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from prefactor_exporter._core.events import Event
-from prefactor_exporter._core.lanes import Buried
+from prefactor_exporter._core.events import FINISH, FINISH_INSTANCE, RECORD, START, Event
+from prefactor_exporter._core.gaps import Gaps
+from prefactor_exporter._core.lanes import Buried, without_create
 from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter.stats import FlushReport
 
@@ -19,6 +20,10 @@ __all__ = ["Flush", "Ledger"]
 
 _NOTED = 10_000
 """Refusals at record calls after which they are counted, if the lock is free."""
+_REMEMBERED = 10_000
+"""Dropped spans that are remembered for children that come late."""
+_FORGOTTEN_AT_ONCE = 2_000
+_SPANS = frozenset({RECORD, START})
 
 
 class Flush:
@@ -75,10 +80,21 @@ class Ledger:
 
     The lock is re-entrant (a finalizer may drop an event while the same thread holds it) and is
     never held during I/O; no record call waits for it, but for those that evict an older event.
+
+    Attributes:
+        gaps: Spans that were dropped before the worker took them.
     """
 
     def __init__(self, queue: EventQueue) -> None:
+        self.gaps = Gaps()
         self._queue = queue
+        # An evicted span is older than its children in the queue, which is a quarter longer at most
+        # than its room: they leave it before as many others were evicted.
+        self._most_gaps = _REMEMBERED + queue.room + queue.room // 4
+        # Events at the head of the queue that cannot be evicted.
+        self._fixed = 0
+        # Whether this thread, which holds the lock, is at the queue.
+        self._busy = False
         self._lock = threading.RLock()
         self._taken = 0
         self._queued = 0
@@ -91,23 +107,63 @@ class Ledger:
         self._flushes: list[Flush] = []
         self._dead: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        # Of those, what was not told yet, and what of that nobody can describe.
+        self._losses: Counter[str] = Counter()
+        self._nameless: Counter[str] = Counter()
 
     @property
     def flushing(self) -> bool:
         """Whether somebody waits for delivery."""
         return bool(self._flushes)
 
-    def take(self, most: int) -> list[Event]:
-        """Move at most so many events from the queue into the books; return them in order."""
+    @property
+    def lost(self) -> int:
+        """How many events were lost so far, whether dead or dropped."""
         with self._lock:
-            events = self._queue.take(most)
-            position = self._taken
-            for event in events:
-                position += 1
-                event.seq = position
-            self._taken = position
-            self._queued += len(events)
-        return events
+            return self._dead.total() + self._dropped.total() + len(self._refusals)
+
+    def take(self, most: int) -> tuple[list[Event], list[Buried]]:
+        """Move at most so many events from the queue into the books.
+
+        Returns:
+            Those that can be delivered, in order, and finishes whose create was dropped.
+        """
+        with self._lock:
+            self._busy = True
+            try:
+                events = self._queue.take(most)
+                position = self._taken
+                for event in events:
+                    position += 1
+                    event.seq = position
+                self._taken = position
+                self._queued += len(events)
+                self._fixed = max(0, self._fixed - len(events))
+            finally:
+                self._busy = False
+            if not self.gaps.parents:
+                return events, []
+            orphans = [without_create(event) for event in events if self._is_orphan(event)]
+            if orphans:
+                gone = {id(entry.event) for entry in orphans}
+                events = [event for event in events if id(event) not in gone]
+            if not self._queue.items:
+                self.gaps.forget(_REMEMBERED, at_once=_FORGOTTEN_AT_ONCE)
+        return events, orphans
+
+    def _is_orphan(self, event: Event) -> bool:
+        """Return whether *event* ends a span that was dropped; give others a parent that exists."""
+        gaps, kind = self.gaps, event.kind
+        try:
+            if kind == FINISH and event.id in gaps.parents:
+                gaps.close(event.id)
+                return True
+            event.parent = gaps.surviving(event.parent)
+            if kind == FINISH_INSTANCE:
+                gaps.end(event.instance)
+        except Exception:  # noqa: BLE001  # an id that cannot be looked up is the lanes' matter
+            return False
+        return False
 
     def drop_at_call(self, reason: str) -> None:
         """Note that a record call could not hand an event over; whoever asks counts it."""
@@ -120,23 +176,55 @@ class Ledger:
 
     def _count_refusals(self) -> None:
         for _ in range(len(self._refusals)):
-            self._dropped[self._refusals.popleft()] += 1
+            reason = self._refusals.popleft()
+            self._dropped[reason] += 1
+            self._losses[reason] += 1
             self._refused_at_call += 1
 
-    def evict_oldest(self, kinds: Container[int]) -> Event | None:
-        """Drop the oldest event of *kinds* in the queue to make room; None if there is none."""
+    def forget_span(self, span: Event) -> None:
+        """Note that *span* was dropped at the call."""
+        # Children that are in the queue already do not exist.
+        self.gaps.add(span, most=_REMEMBERED)
+
+    def evict_oldest(self) -> Buried | None:
+        """Drop the oldest event in the queue that nothing accepted needs; None if there is none.
+
+        That is a span, or the finish of one that was dropped.
+        """
         with self._lock:
-            items = self._queue.items
-            for position in range(len(items)):
-                event = items[position]
-                if event.kind in kinds:
-                    del items[position]
-                    self._queue.fresh_bytes -= event.size
-                    self._taken += 1
-                    event.seq = self._taken
-                    self._queued += 1
-                    self._settle([Buried(event, dead=False, reason="queue_full")])
-                    return event
+            if self._busy:
+                return None  # a signal handler or a finalizer records in the middle of this
+            self._busy = True
+            try:
+                evicted = self._evict()
+            finally:
+                self._busy = False
+            if evicted is not None:
+                self._settle([evicted])
+        return evicted
+
+    def _evict(self) -> Buried | None:
+        items = self._queue.items
+        end = len(items)
+        for position in range(self._fixed, end):
+            event = items[position]
+            if event.kind in _SPANS:
+                evicted = Buried(event, dead=False, reason="queue_full")
+                # Before it is gone: from then on its finish must find it here.
+                self.gaps.add(event, most=self._most_gaps)
+            elif event.kind == FINISH and event.id in self.gaps.parents:
+                evicted = without_create(event)
+                self.gaps.close(event.id)
+            else:
+                continue
+            del items[position]
+            self._fixed = position
+            self._queue.fresh_bytes -= event.size
+            self._taken += 1
+            event.seq = self._taken
+            self._queued += 1
+            return evicted
+        self._fixed = end
         return None
 
     def depart(self, parts: int) -> None:
@@ -182,6 +270,8 @@ class Ledger:
         with self._lock:
             self._spooled -= parts
             self._dropped[reason] += parts
+            self._losses[reason] += parts
+            self._nameless[reason] += parts
             for flush in self._flushes:
                 lost = min(parts, flush.remaining)
                 flush.remaining -= lost
@@ -215,6 +305,7 @@ class Ledger:
             parts = entry.event.parts
             self._queued -= parts
             (self._dead if entry.dead else self._dropped)[entry.reason] += parts
+            self._losses[entry.reason] += parts
             self._tell(entry.event, "dead" if entry.dead else "dropped")
         self._complete()
 
@@ -258,6 +349,14 @@ class Ledger:
             else:
                 self._flushes.append(flush)
         return flush
+
+    def news(self) -> tuple[Counter[str], Counter[str]]:
+        """Return by reason what was lost since the last call, and what of it is not described."""
+        with self._lock:
+            self._count_refusals()
+            news = self._losses, self._nameless
+            self._losses, self._nameless = Counter(), Counter()
+        return news
 
     def close_flush(self, flush: Flush) -> FlushReport:
         """Stop waiting; return what became of the events."""

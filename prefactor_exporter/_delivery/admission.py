@@ -3,20 +3,18 @@
 None of this runs while there is room.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from prefactor_exporter._core.events import RECORD, START, Event
+from prefactor_exporter._core.events import FINISH, RECORD, START, Event, describe
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter._delivery.clock import Clock
-from prefactor_exporter._delivery.worker import Worker
+from prefactor_exporter._delivery.worker import NAMELESS, Worker
 from prefactor_exporter.config import ExporterConfig
 
 __all__ = ["Admission"]
 
-_MAX_REMEMBERED: Final = 10_000
 _BLOCK_STEP: Final = 0.002
 _LEAST_HEADROOM: Final = 100
 _SPANS: Final = frozenset({RECORD, START})
@@ -26,7 +24,7 @@ class Admission:
     """Finds room for events, or drops and counts them.
 
     Attributes:
-        lost: Spans whose create was dropped, to their parents; their children belong to those.
+        lost: Spans whose create was dropped, to the parents that have their children.
     """
 
     def __init__(
@@ -39,8 +37,7 @@ class Admission:
         clock: Clock,
         forget: Callable[[str], object],
     ) -> None:
-        # Its operations are atomic, so that callers need no lock.
-        self.lost: OrderedDict[str, str | None] = OrderedDict()
+        self.lost = ledger.gaps.parents
         self._config = config
         self._queue = queue
         self._ledger = ledger
@@ -58,7 +55,10 @@ class Admission:
             self._drop(event, "shutdown")
             return
         if policy == "drop_oldest":
-            self._evict_for(event.size)
+            self._evict_for(event)
+        if self._is_orphan(event):
+            self._drop(event, "create_dropped")
+            return
         if (policy == "drop_oldest" or event.kind not in _SPANS) and self._squeeze_in(event):
             return
         if policy != "block" or not self._wait_for_room(event):
@@ -66,9 +66,22 @@ class Admission:
 
     def surviving(self, parent: str | None) -> str | None:
         """Return the nearest ancestor, *parent* included, that was not dropped."""
-        while parent is not None and parent in self.lost:
-            parent = self.lost.get(parent)
-        return parent
+        return self._ledger.gaps.surviving(parent)
+
+    def refuse(self, reason: str, **known: Any) -> None:
+        """Drop an event that was never made; *known* is what its description says of it."""
+        self._ledger.drop_at_call(reason)
+        self._worker.drop(NAMELESS | known, reason)
+
+    def refuse_finish(self, span: str) -> None:
+        """Drop the finish of a *span* that was dropped."""
+        gaps = self._ledger.gaps
+        run = gaps.run_of(span)
+        gaps.close(span)
+        self.refuse("create_dropped", kind="span_finish", id=span, instance_id=run)
+
+    def _is_orphan(self, event: Event) -> bool:
+        return event.kind == FINISH and event.id in self.lost
 
     def _too_full(self, size: int) -> bool:
         """Return whether not even the headroom has place for *size* more bytes."""
@@ -92,15 +105,16 @@ class Admission:
         queue.ring()
         return True
 
-    def _evict_for(self, size: int) -> None:
+    def _evict_for(self, event: Event) -> None:
         """Drop the oldest spans of the queue, if the worker lags too far behind to do that."""
+        size = event.size
         if size > self._config.max_queue_bytes + self._byte_headroom:
             return  # nothing that could be dropped makes room for it
-        while self._too_full(size):
-            evicted = self._ledger.evict_oldest(_SPANS)
+        while self._too_full(size) and not self._is_orphan(event):
+            evicted = self._ledger.evict_oldest()
             if evicted is None:
                 return
-            self._gone(evicted, "queue_full")
+            self._gone(evicted.event, evicted.reason)
 
     def _wait_for_room(self, event: Event) -> bool:
         """Wait as long as ``block_timeout`` allows, without a lock that this thread may hold."""
@@ -117,17 +131,14 @@ class Admission:
 
     def _drop(self, event: Event, reason: str) -> None:
         self._ledger.drop_at_call(reason)
+        if event.kind in _SPANS:
+            self._ledger.forget_span(event)
+        elif event.kind == FINISH:
+            self._ledger.gaps.close(event.id)
         self._gone(event, reason)
 
     def _gone(self, event: Event, reason: str) -> None:
-        """Tell everybody who may meet *event*, which is counted, that it will not come."""
+        """Have *event*, which is counted, told; and its finish dropped at the call from now on."""
         if event.kind in _SPANS:
             self._forget(event.id)
-            self._remember(event)
-            self._worker.skip(event.id, event.parent)
-        self._worker.drop(event, reason)
-
-    def _remember(self, span: Event) -> None:
-        self.lost[span.id] = span.parent
-        if len(self.lost) > _MAX_REMEMBERED:
-            self.lost.popitem(last=False)
+        self._worker.drop(describe(event) | {"message": ""}, reason)

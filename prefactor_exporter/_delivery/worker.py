@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefactor_exporter._core.events import Event, describe
+from prefactor_exporter._core.events import FINISH, Event, describe
 from prefactor_exporter._core.identity import Identity
 from prefactor_exporter._core.lanes import (
     CONSEQUENCES,
@@ -54,7 +54,7 @@ from prefactor_http.retry import full_jitter
 if TYPE_CHECKING:
     from prefactor_http.client import PrefactorHttpClient
 
-__all__ = ["Hooks", "Worker"]
+__all__ = ["NAMELESS", "Hooks", "Worker"]
 
 # It hooks into the interpreter's end; where a worker starts there, that is too late.
 importlib.import_module("concurrent.futures.thread")
@@ -77,7 +77,16 @@ _LONGEST_REST = 3600.0
 _LAST_TRIES = 0.25
 """Longest backoff while shutting down, in seconds."""
 _REMEMBERED = 10_000
-"""Drops at record calls that wait for the worker to report them; older ones are only counted."""
+"""Losses that wait to be told one by one; older ones are only counted."""
+NAMELESS: dict[str, Any] = {
+    "kind": "",
+    "id": "",
+    "instance_id": "",
+    "name": "",
+    "bytes": 0,
+    "message": "",
+}
+"""The description of an event of which nothing is known."""
 _SPLITS = frozenset({SPLIT, SPLIT_BY_SIZE})
 
 
@@ -172,10 +181,10 @@ class Worker:
         self._due: float | None = None
         self._stop_at: float | None = None
         self._hurried = False
-        self._drops: deque[tuple[dict[str, Any], str]] = deque(maxlen=_REMEMBERED)
-        self._skipped: deque[tuple[str, str | None]] = deque(maxlen=_REMEMBERED)
+        self._drops: deque[tuple[Mapping[str, Any], str]] = deque(maxlen=_REMEMBERED)
         self._alerted = False
-        self._lost = 0
+        self._example = ""
+        self._failed_rounds = 0
         self._telling = False
         self.termination = TerminationWatch(identity, hooks.terminated)
 
@@ -202,6 +211,12 @@ class Worker:
             yield f"the API does not answer as it should ({self.last_error})"
         if self.spool.failing:
             yield f"the spool cannot be used ({self.spool.last_error})"
+        if self._failed_rounds > 1:
+            yield f"the exporter fails in every round; please report it ({self.last_error})"
+
+    @property
+    def _lost(self) -> int:
+        return self._ledger.lost
 
     @property
     def held_bytes(self) -> int:
@@ -247,21 +262,14 @@ class Worker:
         """Have the worker send what waits without lingering."""
         self.wake()
 
-    def drop(self, event: Event, reason: str) -> None:
-        """Have the loss of *event*, which is counted already, reported."""
-        if self._telling and self.is_current_thread():
-            # Told to the callback that recorded it, the next one would follow, and so on.
-            self._lost += 1
-            self._herald.lost(reason, 1)
-            return
-        self._drops.append((describe(event), reason))
+    def drop(self, description: Mapping[str, Any], reason: str) -> None:
+        """Have a loss, which is counted already, told in the next round."""
+        # Told to the callback that recorded it, the next one would follow, and so on.
+        if not (self._telling and self.is_current_thread()):
+            self._drops.append((description, reason))
         if not self._alerted:
             self._alerted = True
-            self.wake()
-
-    def skip(self, span: str, parent: str | None) -> None:
-        """Have the children of *span*, which was dropped, go to *parent*."""
-        self._skipped.append((span, parent))
+            self._queue.wake()
 
     def resume(self) -> None:
         """Have the worker try again at once: the token was replaced."""
@@ -352,7 +360,10 @@ class Worker:
                 try:
                     self._intake()
                     self._launch(self._clock.monotonic())
-                except Exception:  # noqa: BLE001  # a bug must cost one round, never the worker
+                    self._failed_rounds = 0
+                except Exception as error:  # noqa: BLE001  # a bug must cost one round, never the worker
+                    self._failed_rounds += 1
+                    self.last_error = _describe(error)
                     self._herald.bug(self._clock.monotonic(), "worker_round_failed")
                 await self._rest()
         finally:
@@ -389,14 +400,22 @@ class Worker:
         if events or expired:
             self._sort(events)
             self._bury(expired)
-        for _ in range(len(self._skipped)):
-            self.lanes.skip(*self._skipped.popleft())
-        self._alerted = False  # before looking: what comes after wakes the worker again
-        for _ in range(len(self._drops)):
-            description, reason = self._drops.popleft()
-            self._report_loss(description | {"message": ""}, 1, reason, "")
+        self._tell_drops()
         self._herald.tick(self._clock.monotonic())
         self._publish_room()
+
+    def _tell_drops(self) -> None:
+        """Tell what record calls lost, and enter into the log's sums what the books lost."""
+        self._alerted = False  # before looking: what comes after wakes the worker again
+        for _ in range(len(self._drops)):
+            self._report_loss(*self._drops.popleft())
+        losses, nameless = self._ledger.news()
+        for reason, count in nameless.items():
+            for _ in range(min(count, _REMEMBERED)):
+                self._report_loss(NAMELESS.copy(), reason)
+        for reason, count in losses.items():
+            self._herald.lost(reason, count, self._example)
+            self._example = ""
 
     def _take_in(self) -> None:
         """Take what was recorded, in slices while nobody is in a hurry."""
@@ -428,9 +447,10 @@ class Worker:
 
     def _take(self, most: int) -> bool:
         """Take what was recorded, behind what is on disk; return whether there was anything."""
-        recorded = self._ledger.take(most)
+        recorded, orphans = self._ledger.take(most)
+        self._bury(orphans)
         if not recorded:
-            return False
+            return bool(orphans)
         events = self._prepared(recorded)
         if self.spool.must_queue(*self._held()):
             self.spool.queue(events)
@@ -775,6 +795,7 @@ class Worker:
         left = self.spool.close(self.lanes.abandon())
         self.gave_up = self.gave_up or bool(left)
         self._bury([_given_up(event) for event in left])
+        self._tell_drops()
         self._herald.summarise(self._clock.monotonic())
 
     def _bury(self, buried: Iterable[Buried]) -> None:
@@ -787,13 +808,14 @@ class Worker:
             if dead and reason not in CONSEQUENCES:
                 self.last_error = f"{reason}: {message}"
             self.termination.over(event)
-            self._report_loss(describe(event) | {"message": message}, event.parts, reason, message)
+            self._report_loss(describe(event) | {"message": message}, reason)
+            if event.merged_seq:
+                finish = Event(FINISH, event.instance, event.id, event.ended, size=0)
+                self._report_loss(describe(finish) | {"message": message}, reason)
 
-    def _report_loss(
-        self, description: dict[str, Any], count: int, reason: str, message: str
-    ) -> None:
-        self._lost += count
-        self._herald.lost(reason, count, message)
+    def _report_loss(self, description: Mapping[str, Any], reason: str) -> None:
+        """Tell whoever wants to know of a lost event."""
+        self._example = self._example or description["message"]
         if self._hooks.dropped is not None:
             self._telling = True
             try:

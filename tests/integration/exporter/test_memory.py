@@ -7,8 +7,7 @@ import weakref
 import pytest
 
 from prefactor_exporter import Exporter
-from prefactor_exporter._core import lanes, wire
-from prefactor_exporter._delivery import admission
+from prefactor_exporter._core import lanes, ledger, wire
 from prefactor_http.devserver import Switches
 from tests.integration.exporter.conftest import names, total, until
 
@@ -147,7 +146,7 @@ def test_nothing_is_kept_of_what_is_over(server, make, tmp_path, ids, spooled):
 
 def test_what_is_remembered_of_losses_is_bounded(server, make, monkeypatch):
     monkeypatch.setattr(lanes, "_REMEMBERED", 50)
-    monkeypatch.setattr(admission, "_MAX_REMEMBERED", 50)
+    monkeypatch.setattr(ledger, "_REMEMBERED", 50)
     server.pause()
     exporter = make(max_queue_items=20, shutdown_timeout=0)
     for n in range(2000):
@@ -155,7 +154,7 @@ def test_what_is_remembered_of_losses_is_bounded(server, make, monkeypatch):
     until(lambda: not exporter._queue.items, "the worker's intake")
 
     assert len(exporter._pipeline.admission.lost) <= 50
-    assert len(exporter._pipeline.worker.lanes._gaps) <= 50
+    assert len(exporter._pipeline.worker.lanes._gaps.parents) <= 50
     assert len(exporter._open) == 0
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from prefactor_exporter._core import pace
 from tests.integration.exporter.conftest import names, parents, total, until
 
 pytestmark = pytest.mark.slow
@@ -202,6 +203,76 @@ def test_the_books_balance_while_threads_overflow_the_queue(server, make):
     assert counts == sorted(counts)
     assert exporter.stats().recorded == 2402
     assert exporter.stats().dead == 0
+
+
+@pytest.mark.parametrize("faults", [[], ["every=7 status=503", "every=11 reset=after"]])
+@pytest.mark.parametrize("threads", [1, 16])
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
+def test_a_burst_leaves_whole_trees_and_exact_sums(
+    server, make, monkeypatch, *, overflow, threads, faults
+):
+    """Nothing that arrives lacks its other half or its parent, and nothing is sent in vain."""
+    monkeypatch.setattr(pace, "backoff_delay", lambda *_, **__: 0.0)
+    for fault in faults:
+        server.faults.add(fault)
+    exporter = make(max_queue_items=200, overflow=overflow, block_timeout=0.001)
+    each = 8_000 // threads
+
+    def record(k):
+        for n in range(each):
+            outer = exporter.start_span("a", {"n": [k, n]}, parent_span_id=None)
+            inner = exporter.start_span("b", {"n": [k, n, "in"]}, parent_span_id=outer)
+            exporter.finish_span(inner, result_payload={"r": 1})
+            exporter.finish_span(outer)
+
+    workers = [threading.Thread(target=record, args=(k,)) for k in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert exporter.flush(60).pending == 0
+
+    stats, spans = exporter.stats(), server.spans()
+    assert stats.dead_reasons == {}
+    assert stats.recorded == total(stats) == 4 * threads * each + 2
+    assert set(stats.dropped_reasons) <= {"queue_full", "create_dropped"}
+    assert 0 < len(spans) < 2 * threads * each
+    assert {span["status"] for span in spans} == {"complete"}
+    assert stats.delivered == 2 * len(spans) + 2
+    known = {span["id"] for span in spans} | {None}
+    assert [span for span in spans if span["parent_span_id"] not in known] == []
+    if overflow == "drop_oldest" and threads == 1:
+        # However far the worker lags, it leaves room for a hundred events.
+        newest = [[0, n] for n in range(each - 100 // 4 + 1, each)]
+        arrived = [span["payload"]["n"] for span in spans]
+        assert [n for n in newest if n not in arrived] == []
+    until(lambda: not exporter._pipeline.worker._drops, "the last on_drop")
+    assert exporter._open == {}
+    assert not exporter._pipeline.ledger.gaps._begun
+    assert not exporter._pipeline.worker.lanes._gaps._begun
+
+
+def test_a_long_span_that_was_dropped_takes_its_finish_with_it_however_late(server, make):
+    """After more losses than are remembered of others, and its children live on."""
+    server.pause()
+    exporter = make(max_queue_items=ROOM, overflow="drop_newest")
+    for n in range(ROOM):
+        exporter.record_span("a", {"n": n})
+    dropped = exporter.start_span("a", {"n": "dropped"})
+    for n in range(12_000):
+        exporter.record_span("a", {"n": n})
+    server.resume()
+    exporter.flush(25)
+    until(lambda: exporter._queue.room >= ROOM, "room again")
+    exporter.record_span("a", {"n": "child"}, parent_span_id=dropped)
+    exporter.finish_span(dropped)
+    exporter.flush(25)
+
+    stats = exporter.stats()
+    assert parents(server)["child"] is None
+    assert stats.dropped_reasons["create_dropped"] == 1
+    assert set(stats.dropped_reasons) == {"queue_full", "create_dropped"}
+    assert stats.dead_reasons == {}
 
 
 def test_a_callback_that_raises_or_records_does_no_harm(server, make):

@@ -1,14 +1,16 @@
 """The log says each change of state once, sums up the rest, and holds no payload and no secret."""
 
+import ast
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 
 import pytest
 
 from prefactor_exporter import Exporter, Redaction
 from prefactor_exporter._core import pace
-from prefactor_exporter._delivery import herald
+from prefactor_exporter._delivery import herald, worker
 from tests.integration.exporter.conftest import until
 
 pytestmark = pytest.mark.slow
@@ -107,6 +109,93 @@ def test_on_drop_is_called_once_for_each_loss_with_its_reason(server, make):
         "bytes": event["bytes"],
         "message": "its create was refused",
     }
+
+
+def sums(caplog):
+    """Return all that the log has said is lost, by reason."""
+    found = Counter()
+    for record in caplog.records:
+        if record.getMessage().startswith("events_lost"):
+            reasons = record.getMessage().partition("reasons: ")[2].partition("}")[0] + "}"
+            found.update(ast.literal_eval(reasons))
+    return found
+
+
+def test_losses_of_every_reason_are_told_to_on_drop_and_to_the_log(
+    server, make, caplog, monkeypatch
+):
+    monkeypatch.setattr(herald, "_QUIET", 0.0)
+    server.faults.add("schema_name=poison item_error=validation_errors")
+    drops = []
+    exporter = make(
+        strict=False,
+        max_queue_items=20,
+        on_drop=lambda event, reason: drops.append((reason, event)),
+    )
+    exporter.record_span("a", status="no such")  # invalid, and the very first of all
+    exporter.finish_span("no such span")
+    with exporter.span("poison"):  # refused with its finish inside
+        pass
+    exporter.flush(25)
+    server.pause()
+    for n in range(20):
+        exporter.record_span("a", {"n": n})
+    dropped = exporter.start_span("a")  # no room
+    exporter.finish_span(dropped)
+    server.resume()
+    assert exporter.flush(25).pending == 0
+    exporter.shutdown(25)
+
+    stats = exporter.stats()
+    lost = Counter(stats.dropped_reasons) + Counter(stats.dead_reasons)
+    assert set(lost) == {"invalid", "validation_errors", "queue_full", "create_dropped"}
+    assert Counter(reason for reason, _ in drops) == lost == sums(caplog)
+    assert all(
+        set(event) == {"kind", "id", "instance_id", "name", "bytes", "message"}
+        for _, event in drops
+    )
+    kinds = {reason: [e["kind"] for r, e in drops if r == reason] for reason in lost}
+    assert kinds["invalid"] == ["", ""]
+    assert kinds["validation_errors"] == ["span", "span_finish"]
+    assert kinds["create_dropped"] == ["span_finish"]
+    late = next(event for reason, event in drops if reason == "create_dropped")
+    assert (late["id"], late["instance_id"]) == (dropped, exporter._own)
+    assert "status" in drops[0][1]["message"]
+
+
+def test_the_log_counts_more_losses_than_on_drop_is_told_one_by_one(make, caplog, monkeypatch):
+    """A worker that comes to nothing for a while is told the latest."""
+    monkeypatch.setattr(worker, "_REMEMBERED", 50)
+    drops = []
+    exporter = make(
+        max_queue_items=20, overflow="drop_oldest", on_drop=lambda *loss: drops.append(loss)
+    )
+    monkeypatch.setattr(exporter._pipeline.worker, "start", lambda: False)
+    for n in range(1_000):
+        exporter.finish_span(exporter.start_span("a", {"n": n}))
+    exporter.shutdown(0)
+
+    stats = exporter.stats()
+    assert stats.dropped == 2_003
+    assert sums(caplog) == stats.dropped_reasons
+    told = Counter(reason for _, reason in drops)
+    assert told["shutdown"] == stats.dropped_reasons["shutdown"]
+    assert 50 <= told["queue_full"] + told["create_dropped"] < 60
+
+
+def test_what_cannot_be_read_from_disk_is_told_without_a_description(server, make, caplog):
+    drops = []
+    exporter = make(on_drop=lambda *loss: drops.append(loss))
+    ledger = exporter._pipeline.ledger
+    ledger.adopt(3)
+    ledger.lose(3, "spool_unreadable")
+    exporter.record_span("a", {"n": 1})
+    exporter.flush(25)
+    until(lambda: len(drops) == 3, "the calls")
+
+    assert [reason for _, reason in drops] == ["spool_unreadable"] * 3
+    assert drops[0][0]["kind"] == ""
+    assert sums(caplog) == {"spool_unreadable": 3}
 
 
 SECRETS = [

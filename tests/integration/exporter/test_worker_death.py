@@ -98,6 +98,28 @@ def test_a_failing_round_costs_nothing(server, make, monkeypatch):
     assert names(server) == list(range(20))
 
 
+def test_rounds_that_keep_failing_are_a_problem_until_they_work_again(server, make, monkeypatch):
+    exporter = make()
+    worker = exporter._pipeline.worker
+    launch = worker._launch
+
+    def fail(now):
+        raise RuntimeError("the worker's own")
+
+    monkeypatch.setattr(worker, "_launch", fail)
+    for n in range(20):
+        exporter.record_span("a", {"n": n})
+        until(lambda: not exporter._queue.items, "the worker's intake")
+    until(lambda: not exporter.health(), "the problem")
+    [problem] = exporter.health().problems
+    monkeypatch.setattr(worker, "_launch", launch)
+
+    assert "RuntimeError: the worker's own" in problem
+    assert exporter.flush(25)
+    assert exporter.health()
+    assert names(server) == list(range(20))
+
+
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, RuntimeError, GeneratorExit])
 def test_callbacks_that_exit_or_fail_end_no_delivery(server, make, error):
     """Such as a callback for stop signals that calls sys.exit, in what is not its thread."""

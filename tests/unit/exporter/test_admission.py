@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from prefactor_exporter import ExporterConfig, HttpClientConfig
+from prefactor_exporter._core import ledger as books
 from prefactor_exporter._core.events import (
     FINISH,
     FINISH_INSTANCE,
@@ -17,7 +18,6 @@ from prefactor_exporter._core.events import (
 )
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.queue import EventQueue
-from prefactor_exporter._delivery import admission as module
 from prefactor_exporter._delivery.admission import Admission
 
 NOWHERE = HttpClientConfig("http://127.0.0.1:1", "token")
@@ -44,12 +44,11 @@ class Door:
 
     def __init__(self, *, room=10, byte_room=10**6, clock=None, in_worker=False, **settings):
         config = ExporterConfig(http=NOWHERE, max_queue_items=room, **settings)
-        self.dropped, self.skipped, self.forgotten, self.rung = [], [], [], []
+        self.dropped, self.forgotten, self.rung = [], [], []
         self.queue = EventQueue(wake=lambda: self.rung.append(None), room=room, byte_room=byte_room)
         self.ledger = Ledger(self.queue)
         worker = SimpleNamespace(
-            drop=lambda event, reason: self.dropped.append((event.id, reason)),
-            skip=lambda span, parent: self.skipped.append((span, parent)),
+            drop=lambda description, reason: self.dropped.append((description["id"], reason)),
             is_current_thread=lambda: in_worker,
         )
         self.clock = clock or Clock()
@@ -82,7 +81,7 @@ def test_one_too_many_is_counted_told_and_skipped():
 
     assert door.kept == [str(n) for n in range(10)]
     assert door.dropped == [("10", "queue_full")]
-    assert door.skipped == [("10", "9")]
+    assert door.admission.lost == {"10": "9"}
     assert door.forgotten == ["10"]
     assert door.ledger.counts()["dropped_reasons"] == {"queue_full": 1}
     assert door.ledger.counts()["recorded"] == 11
@@ -189,7 +188,7 @@ def test_a_child_belongs_to_the_nearest_ancestor_that_was_kept():
 
 
 def test_only_so_many_losses_are_remembered(monkeypatch):
-    monkeypatch.setattr(module, "_MAX_REMEMBERED", 5)
+    monkeypatch.setattr(books, "_REMEMBERED", 5)
     door = Door()
     door.spans(100)
 

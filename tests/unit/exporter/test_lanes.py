@@ -10,6 +10,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,7 +38,6 @@ from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter._core.settlement import judge
 
 RUNS = 3
-SPANS = frozenset({RECORD, START})
 
 
 class Outcome(NamedTuple):
@@ -183,7 +183,9 @@ class Journey(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 20))
     def take(self, most):
-        for event in self.ledger.take(most):
+        events, orphans = self.ledger.take(most)
+        self.bury(orphans)
+        for event in events:
             bad = self.lanes.add(event)
             if bad is not None:
                 self.bury([bad])
@@ -261,10 +263,9 @@ class Journey(RuleBasedStateMachine):
 
     @rule()
     def evict(self):
-        event = self.ledger.evict_oldest(SPANS)
-        if event is not None:
-            self.note(event, "dropped")
-            self.lanes.skip(event.id, event.parent)
+        evicted = self.ledger.evict_oldest()
+        if evicted is not None:
+            self.note(evicted.event, "dropped")
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def wait(self, seconds):
@@ -359,3 +360,58 @@ class Journey(RuleBasedStateMachine):
 
 TestJourney = Journey.TestCase
 TestJourney.settings = settings(max_examples=150, stateful_step_count=60)
+
+
+class Hostile(str):
+    """An id that cannot be looked up."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise TypeError("unhashable")
+
+    def __eq__(self, other):
+        return str.__eq__(self, other)
+
+
+RUN, OTHER = f"{1:010d}3nqk8n{'0' * 16}", f"{2:010d}3nqk8n{'0' * 16}"
+SPAN = f"{3:010d}3nqk8n{'0' * 16}"
+
+
+def lanes_after_a_loss():
+    """Return lanes that have to look every id up, because they gave a span up."""
+    lanes = Lanes(Identity("3nqk8n"), delay=lambda failures: 1.0, max_judged=3, max_age=50.0)
+    lanes.add(Event(RECORD, OTHER, SPAN, 1, name="a", status="complete", ended=1))
+    assert [entry.reason for entry in lanes.shed(1, 0)] == ["queue_full"]
+    return lanes
+
+
+def test_an_id_that_fails_costs_its_event_and_no_other():
+    lanes = lanes_after_a_loss()
+    good = [f"{n:010d}3nqk8n{'0' * 16}" for n in range(10, 15)]
+    for span in good[:3]:
+        lanes.add(Event(RECORD, RUN, span, 1, name="a", status="complete", ended=1))
+    bad = Event(RECORD, RUN, SPAN, 1, parent=Hostile(SPAN), name="a", status="complete", ended=1)
+    lanes.add(bad)
+    for span in good[3:]:
+        lanes.add(Event(RECORD, RUN, span, 1, name="a", status="complete", ended=1))
+    batch, buried = lanes.take(1.0, max_items=100, max_bytes=10**6)
+
+    assert [event.id for event in batch.events] == good
+    assert [(entry.event, entry.reason, entry.dead) for entry in buried] == [
+        (bad, "internal", False)
+    ]
+    assert lanes.waiting_items == lanes.waiting_bytes == 0
+
+
+@pytest.mark.parametrize("kind", [RECORD, FINISH])
+def test_an_id_that_fails_does_not_keep_the_room(kind):
+    lanes = lanes_after_a_loss()
+    lanes.add(Event(RECORD, RUN, SPAN, 1, name="a", status="complete", ended=1))
+    bad = Event(kind, RUN, OTHER, 1, name="a", status="complete", ended=1)
+    lanes.add(bad)
+    bad.id = Hostile(SPAN)
+    buried = lanes.shed(2, 0)
+
+    assert [entry.reason for entry in buried] == ["queue_full", "internal"]
+    assert lanes.waiting_items == lanes.waiting_bytes == len(lanes) == 0
