@@ -258,14 +258,23 @@ class Ledger:
         """Enter *parts* events found on disk as recorded; return the position of the first."""
         with self._lock:
             position = self._taken + 1
+            for flush in self._flushes:
+                if flush.upto > self._taken:
+                    # What it waits for in the queue comes behind these.
+                    flush.upto += parts
+                    flush.remaining += parts
             self._taken += parts
             self._spooled += parts
         return position
 
-    def lose(self, parts: int, reason: str) -> None:
+    def lose(self, parts: int, reason: str, *, first: int | None = None) -> None:
         """Drop *parts* events that were on disk and cannot be read any more.
 
-        Which they were is unknown, so every flush under way that waits for as many counts them.
+        Args:
+            parts: How many they were.
+            reason: The reason they are counted under.
+            first: Position of the first, if they were adopted. None if that is unknown: then every
+                flush under way that waits for as many counts them.
         """
         with self._lock:
             self._spooled -= parts
@@ -273,6 +282,8 @@ class Ledger:
             self._losses[reason] += parts
             self._nameless[reason] += parts
             for flush in self._flushes:
+                if first is not None and first > flush.upto:
+                    continue
                 lost = min(parts, flush.remaining)
                 flush.remaining -= lost
                 flush.dropped += lost

@@ -451,12 +451,12 @@ class Spool:
     def _read_some(self, adopted: "_Adopted", events: list[Event]) -> int:
         rows = adopted.file.read(adopted.cursor, _ROWS_AT_ONCE)
         if not rows:
-            self._ledger.lose(adopted.unread, _UNREADABLE)
+            self._ledger.lose(adopted.unread, _UNREADABLE, first=adopted.position)
             adopted.unread = 0
         for row in rows:
             adopted.cursor = row.row
             adopted.unread -= row.parts
-            event = self._decode(row.row, row.body, row.parts)
+            event = self._decode(row.row, row.body, row.parts, first=adopted.position)
             if event is None:
                 continue
             # The process that wrote it may have sent it in its last moment, in this very form.
@@ -483,7 +483,9 @@ class Spool:
                 events.append(event)
         return sum(len(row.body) for row in rows)
 
-    def _decode(self, row: int, body: bytes, parts: int) -> Event | None:
+    def _decode(
+        self, row: int, body: bytes, parts: int, *, first: int | None = None
+    ) -> Event | None:
         try:
             event = unpack(body)
         except UNREADABLE as error:
@@ -491,7 +493,7 @@ class Spool:
             self._herald.notice("spool_row_unreadable", row=row, error=str(error))
             self._dead.add_unreadable(body, str(error), self._clock.time_ns())
             self._gone.setdefault(row // _FILE_ROWS, []).append(row)
-            self._ledger.lose(parts, _UNREADABLE)
+            self._ledger.lose(parts, _UNREADABLE, first=first)
             return None
         event.row = row
         return event
@@ -625,7 +627,7 @@ class Spool:
             self._saved_open.clear()
         else:
             adopted = self._adopted.pop(number)
-            self._ledger.lose(adopted.unread, _UNREADABLE)
+            self._ledger.lose(adopted.unread, _UNREADABLE, first=adopted.position)
         self._gone.pop(number, None)
         for event in self._lanes.waiting():
             if event.row // _FILE_ROWS == number and event.row > 0:

@@ -29,6 +29,7 @@ class Books(RuleBasedStateMachine):
         self.parts = {}  # event id to its numbers: two of a merged one
         self.waiting, self.flying, self.disk = [], [], []
         self.unread = 0  # recorded events found on disk
+        self.adopted = []  # their positions
         self.flushes = []
         self.told = []
 
@@ -112,13 +113,14 @@ class Books(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 3))
     def adopt(self, count):
-        self.ledger.adopt(count)
+        first = self.ledger.adopt(count)
+        self.adopted += range(first, first + count)
         self.unread += count
 
     @precondition(lambda self: self.unread)
     @rule()
     def lose(self):
-        self.ledger.lose(1, "spool_unreadable")
+        self.ledger.lose(1, "spool_unreadable", first=self.adopted.pop(0))
         self.unread -= 1
         self.at[len(self.at)] = "dropped"
 
@@ -205,6 +207,39 @@ def test_a_flush_says_what_was_lost(dead):
     assert not report
     assert (report.dead, report.dropped) == ((1, 0) if dead else (0, 1))
     assert not report.timed_out
+
+
+def test_a_flush_waits_for_what_was_in_the_queue_when_others_were_adopted_before_it():
+    books = ledger()
+    books._queue.offer(Event(RECORD, "r", "mine", 0))
+    flush = books.open_flush()
+    first = books.adopt(1)
+    adopted = Event(RECORD, "r", "adopted", 0)
+    adopted.seq = first
+    books.unspool([adopted])
+    books.depart(1)
+    books.deliver([adopted])
+    before = flush.report()
+    events, _ = books.take(1)
+    books.depart(1)
+    books.deliver(events)
+
+    assert (before.pending, before.timed_out) == (1, True)
+    assert books.close_flush(flush)
+
+
+def test_a_flush_has_nothing_to_do_with_the_loss_of_what_was_adopted_later():
+    books = ledger()
+    books._queue.offer(Event(RECORD, "r", "mine", 0))
+    events, _ = books.take(1)
+    flush = books.open_flush()
+    books.depart(1)
+    books.lose(2, "spool_unreadable", first=books.adopt(2))
+    before = flush.report()
+    books.deliver(events)
+
+    assert (before.pending, before.dropped) == (1, 0)
+    assert books.close_flush(flush)
 
 
 def test_whoever_waits_is_woken_by_another_thread():
