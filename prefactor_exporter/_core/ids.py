@@ -12,7 +12,7 @@ from typing import Final, TypeGuard
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
-#: Stands where the partition will be as long as nobody knows it; see `stamp`.
+#: Stands where the partition will be as long as nobody knows it.
 PROVISIONAL: Final = "000000"
 
 _LAST_PARTITION: Final = 2**30 - 1
@@ -132,13 +132,6 @@ def partition_text(partition: int) -> str:
     if not 0 <= partition <= _LAST_PARTITION:
         raise ValueError(f"partition must be within 0 and {_LAST_PARTITION}, got {partition!r}")
     return _PAIRS[partition >> 20] + _PAIRS[partition >> 10 & 1023] + _PAIRS[partition & 1023]
-
-
-def stamp(id: str, partition_text: str) -> str:  # noqa: A002 (an id is what it is)
-    """Return *id* with *partition_text* where it still has the provisional partition."""
-    if id[10:16] == PROVISIONAL and len(id) == _LENGTH:
-        return id[:10] + partition_text + id[16:]
-    return id
 
 
 def is_pfid(text: object) -> TypeGuard[str]:
