@@ -83,6 +83,7 @@ class Ledger:
 
     Attributes:
         gaps: Spans that were dropped before the worker took them.
+        lock: Whoever holds it sees the books stand still, and the worker take nothing.
     """
 
     def __init__(self, queue: EventQueue) -> None:
@@ -95,7 +96,7 @@ class Ledger:
         self._fixed = 0
         # Whether this thread, which holds the lock, is at the queue.
         self._busy = False
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._taken = 0
         self._queued = 0
         self._in_flight = 0
@@ -119,7 +120,7 @@ class Ledger:
     @property
     def lost(self) -> int:
         """How many events were lost so far, whether dead or dropped."""
-        with self._lock:
+        with self.lock:
             return self._dead.total() + self._dropped.total() + len(self._refusals)
 
     def take(self, most: int) -> tuple[list[Event], list[Buried]]:
@@ -128,7 +129,7 @@ class Ledger:
         Returns:
             Those that can be delivered, in order, and finishes whose create was dropped.
         """
-        with self._lock:
+        with self.lock:
             self._busy = True
             try:
                 events = self._queue.take(most)
@@ -168,11 +169,11 @@ class Ledger:
     def drop_at_call(self, reason: str) -> None:
         """Note that a record call could not hand an event over; whoever asks counts it."""
         self._refusals.append(reason)
-        if len(self._refusals) > _NOTED and self._lock.acquire(blocking=False):
+        if len(self._refusals) > _NOTED and self.lock.acquire(blocking=False):
             try:
                 self._count_refusals()
             finally:
-                self._lock.release()
+                self.lock.release()
 
     def _count_refusals(self) -> None:
         for _ in range(len(self._refusals)):
@@ -191,7 +192,7 @@ class Ledger:
 
         That is a span, or the finish of one that was dropped.
         """
-        with self._lock:
+        with self.lock:
             if self._busy:
                 return None  # a signal handler or a finalizer records in the middle of this
             self._busy = True
@@ -229,34 +230,34 @@ class Ledger:
 
     def depart(self, parts: int) -> None:
         """Note that so many recorded events left in a request."""
-        with self._lock:
+        with self.lock:
             self._queued -= parts
             self._in_flight += parts
 
     def come_back(self, events: Iterable[Event]) -> None:
         """Note that *events* wait again after a request."""
-        with self._lock:
+        with self.lock:
             count = sum(event.parts for event in events)
             self._in_flight -= count
             self._queued += count
 
     def spool(self, events: Iterable[Event]) -> None:
         """Note that waiting *events* left memory and are on disk only."""
-        with self._lock:
+        with self.lock:
             count = sum(event.parts for event in events)
             self._queued -= count
             self._spooled += count
 
     def unspool(self, events: Iterable[Event]) -> None:
         """Note that *events* came back from disk."""
-        with self._lock:
+        with self.lock:
             count = sum(event.parts for event in events)
             self._spooled -= count
             self._queued += count
 
     def adopt(self, parts: int) -> int:
         """Enter *parts* events found on disk as recorded; return the position of the first."""
-        with self._lock:
+        with self.lock:
             position = self._taken + 1
             for flush in self._flushes:
                 if flush.upto > self._taken:
@@ -276,7 +277,7 @@ class Ledger:
             first: Position of the first, if they were adopted. None if that is unknown: then every
                 flush under way that waits for as many counts them.
         """
-        with self._lock:
+        with self.lock:
             self._spooled -= parts
             self._dropped[reason] += parts
             self._losses[reason] += parts
@@ -291,7 +292,7 @@ class Ledger:
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Note that the API confirmed *events*, which were in flight."""
-        with self._lock:
+        with self.lock:
             count = sum([2 if event.merged_seq else 1 for event in events])
             self._in_flight -= count
             self._delivered += count
@@ -308,7 +309,7 @@ class Ledger:
 
     def bury(self, buried: Iterable[Buried]) -> None:
         """Note that waiting events leave undelivered."""
-        with self._lock:
+        with self.lock:
             self._settle(buried)
 
     def _settle(self, buried: Iterable[Buried]) -> None:
@@ -341,7 +342,7 @@ class Ledger:
             when_done: Called once everything is settled, from the thread that settles the last
                 event, or at once; it must not block. None for nobody.
         """
-        with self._lock:
+        with self.lock:
             self._count_refusals()
             upto = self._taken + len(self._queue.items)
             dead = self._dead.total()
@@ -363,7 +364,7 @@ class Ledger:
 
     def news(self) -> tuple[Counter[str], Counter[str]]:
         """Return by reason what was lost since the last call, and what of it is not described."""
-        with self._lock:
+        with self.lock:
             self._count_refusals()
             news = self._losses, self._nameless
             self._losses, self._nameless = Counter(), Counter()
@@ -371,14 +372,14 @@ class Ledger:
 
     def close_flush(self, flush: Flush) -> FlushReport:
         """Stop waiting; return what became of the events."""
-        with self._lock:
+        with self.lock:
             if flush in self._flushes:
                 self._flushes.remove(flush)
             return flush.report()
 
     def counts(self) -> dict[str, Any]:
         """Return the columns of the books, taken at one moment."""
-        with self._lock:
+        with self.lock:
             self._count_refusals()
             waiting = len(self._queue.items)
             dead = self._dead.total()

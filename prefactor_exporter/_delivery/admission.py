@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from prefactor_exporter._core.events import FINISH, RECORD, START, Event, describe
+from prefactor_exporter._core.lanes import Buried
 from prefactor_exporter._core.ledger import Ledger
 from prefactor_exporter._core.queue import EventQueue
 from prefactor_exporter._delivery.clock import Clock
@@ -54,15 +55,13 @@ class Admission:
         if queue.closed:
             self._drop(event, "shutdown")
             return
-        if policy == "drop_oldest":
-            self._evict_for(event)
-        if self._is_orphan(event):
-            self._drop(event, "create_dropped")
-            return
-        if (policy == "drop_oldest" or event.kind not in _SPANS) and self._squeeze_in(event):
-            return
-        if policy != "block" or not self._wait_for_room(event):
-            self._drop(event, "queue_full")
+        if not self._is_orphan(event):
+            pressing = policy == "drop_oldest" or event.kind not in _SPANS
+            if pressing and self._squeeze_in(event):
+                return
+            if policy == "block" and self._wait_for_room(event):
+                return
+        self._drop(event, "create_dropped" if self._is_orphan(event) else "queue_full")
 
     def surviving(self, parent: str | None) -> str | None:
         """Return the nearest ancestor, *parent* included, that was not dropped."""
@@ -96,25 +95,42 @@ class Admission:
         )
 
     def _squeeze_in(self, event: Event) -> bool:
-        """Take *event* into the headroom; the worker makes room behind it."""
+        """Take *event* into the headroom, under ``drop_oldest`` at the cost of older ones."""
+        placed = self._enter(event)
+        if not placed and self._config.overflow == "drop_oldest":
+            placed = self._displace(event)
+        if placed:
+            self._queue.ring()  # the worker makes room behind it
+        return placed
+
+    def _enter(self, event: Event) -> bool:
         queue = self._queue
         if self._too_full(event.size):
             return False
         queue.fresh_bytes += event.size
         queue.append(event)
-        queue.ring()
         return True
 
-    def _evict_for(self, event: Event) -> None:
-        """Drop the oldest spans of the queue, if the worker lags too far behind to do that."""
-        size = event.size
-        if size > self._config.max_queue_bytes + self._byte_headroom:
-            return  # nothing that could be dropped makes room for it
-        while self._too_full(size) and not self._is_orphan(event):
-            evicted = self._ledger.evict_oldest()
-            if evicted is None:
-                return
-            self._gone(evicted.event, evicted.reason)
+    def _displace(self, event: Event) -> bool:
+        """Drop the oldest events of the queue that may go, until there is a place for *event*.
+
+        For that the worker lags too far behind. It takes nothing meanwhile: a queue that it empties
+        in the wrong moment would look like one in which nothing may go.
+        """
+        if event.size > self._config.max_queue_bytes + self._byte_headroom:
+            return False  # nothing that could be dropped makes room for it
+        placed = False
+        gone: list[Buried] = []
+        with self._ledger.lock:
+            # Its own create may be among the oldest.
+            while not self._is_orphan(event) and not (placed := self._enter(event)):
+                evicted = self._ledger.evict_oldest()
+                if evicted is None:
+                    break
+                gone.append(evicted)
+        for entry in gone:
+            self._gone(entry.event, entry.reason)
+        return placed
 
     def _wait_for_room(self, event: Event) -> bool:
         """Wait as long as ``block_timeout`` allows, without a lock that this thread may hold."""

@@ -193,3 +193,44 @@ def test_only_so_many_losses_are_remembered(monkeypatch):
     door.spans(100)
 
     assert list(door.admission.lost) == ["95", "96", "97", "98", "99"]
+
+
+class Late:
+    """A lock for which somebody waits while *meanwhile* happens."""
+
+    def __init__(self, lock, meanwhile):
+        self.lock = lock
+        self.meanwhile = [meanwhile]
+
+    def __enter__(self):
+        if self.meanwhile:
+            self.meanwhile.pop()()
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
+
+@pytest.mark.parametrize("kind", [START, FINISH])
+def test_what_waits_to_push_others_out_takes_the_place_that_the_worker_made(kind):
+    """The queue was full a moment ago and is empty now: that is no reason to drop anything."""
+    door = Door(overflow="drop_oldest")
+    door.spans(110)
+    lock = door.ledger.lock
+    door.ledger.lock = Late(lock, lambda: door.queue.take(1_000))
+    door.offer(Event(kind, "run", "patient", 0))
+
+    assert door.kept == ["patient"]
+    assert door.dropped == []
+
+
+def test_a_place_that_others_take_is_made_once_more():
+    door = Door(overflow="drop_oldest")
+    door.spans(110)
+    too_full = iter([True, True, True, False])
+    door.admission._too_full = lambda size: next(too_full)
+    door.offer(Event(RECORD, "run", "patient", 0))
+
+    assert door.kept[-1] == "patient"
+    assert [name for name, _ in door.dropped] == ["0", "1"]
+    assert next(too_full, "once looked at, it was taken") == "once looked at, it was taken"

@@ -257,7 +257,7 @@ def test_whoever_waits_is_woken_by_another_thread():
 def test_dropping_at_a_call_may_interrupt_the_books():
     """A finalizer or a signal handler records while this thread holds the lock."""
     books = ledger()
-    with books._lock:
+    with books.lock:
         books.drop_at_call("shutdown")
         assert books.counts()["dropped"] == 1
 
