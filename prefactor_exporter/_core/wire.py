@@ -31,7 +31,15 @@ _names: dict[str, str] = {}
 _second: tuple[int, str] = (-1, "")
 
 _CREATES_SPAN = frozenset({RECORD, START})
-_KEY_SUFFIX = {FINISH: "-f", START_INSTANCE: "-s", FINISH_INSTANCE: "-f"}
+# One for each action: an id may name a run here and a span there (whoever brings ids of his own),
+# and under one key the API would take the second for the first once more.
+_KEY_SUFFIX = {
+    FINISH: "-f",
+    REGISTER: "-r",
+    START_INSTANCE: "-s",
+    FINISH_INSTANCE: "-e",
+    QUALITY: "-q",
+}
 
 
 def rfc3339(ns: int) -> str:
@@ -62,7 +70,7 @@ def compose(event: Event, identity: Identity) -> bool:
         False, and *event* is unchanged, if it refers to an id the API has yet to assign.
     """
     kind = event.kind
-    key = event.id if kind in _CREATES_SPAN else event.id + _KEY_SUFFIX.get(kind, "")
+    key = event.id if kind in _CREATES_SPAN else event.id + _KEY_SUFFIX[kind]
     if event.revision:
         key = f"{key}.{event.revision}"
     wire = _COMPOSERS[kind](event, key, identity)

@@ -124,10 +124,13 @@ def test_no_span_that_was_sent_before_its_end_ends_before_it_begins(server, expo
     assert span["started_at"] == span["finished_at"]
 
 
-def test_ids_of_the_caller_are_kept(server, make):
-    """Ids made elsewhere, by another exporter with the same agent, name the same things."""
+@pytest.mark.parametrize("first", [False, True])
+def test_ids_of_the_caller_are_kept(server, make, first):
+    """Ids made elsewhere, by another exporter with the same agent, and used by that as well."""
     ids = make()
     instance, parent, child = (ids.register_instance() for _ in range(3))
+    if first:
+        assert ids.flush()
     exporter = make()
     exporter.register_instance(instance_id=instance)
     exporter.start_instance(instance)

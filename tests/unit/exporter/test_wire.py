@@ -97,7 +97,7 @@ def test_a_registration_is_flat():
     details = {"agent_id": PARENT, "agent_version": {"name": "n"}, "update_current_version": True}
     assert composed(Event(REGISTER, RUN, RUN, AT, details=details)) == {
         "_type": "agent_instances/register",
-        "idempotency_key": RUN,
+        "idempotency_key": f"{RUN}-r",
         "id": RUN,
         **details,
     }
@@ -114,7 +114,7 @@ def test_the_begin_and_the_end_of_a_run():
     }
     assert finish == {
         "_type": "agent_instances/finish",
-        "idempotency_key": f"{RUN}-f",
+        "idempotency_key": f"{RUN}-e",
         "agent_instance_id": RUN,
         "status": "cancelled",
         "timestamp": END_STAMP,
@@ -125,11 +125,19 @@ def test_the_begin_and_the_end_of_a_run():
 def test_a_quality(payload):
     assert composed(Event(QUALITY, RUN, SPAN, AT, payload, name='odd "name"')) == {
         "_type": "agent_instances/record_quality",
-        "idempotency_key": SPAN,
+        "idempotency_key": f"{SPAN}-q",
         "agent_instance_id": RUN,
         "name": 'odd "name"',
         "payload": msgspec.json.decode(payload),
     }
+
+
+def test_no_two_actions_have_the_same_key_whatever_ids_they_are_about():
+    """The API would take the second for a repetition of the first, and lose it."""
+    kinds = (RECORD, FINISH, REGISTER, START_INSTANCE, FINISH_INSTANCE, QUALITY)
+    events = [Event(kind, RUN, RUN, AT, status="complete", details={}) for kind in kinds]
+    assert all(compose(event, KNOWN) for event in events)
+    assert len({event.key for event in events}) == len(events)
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
