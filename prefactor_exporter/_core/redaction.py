@@ -7,10 +7,10 @@ nothing was found keeps its very bytes.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -314,13 +314,30 @@ def _spelt(ending: str) -> str:
 #: The last three letters of those, and of what names something called a "value". In one case:
 #: letters are compared much faster than sets of them.
 _THREE: Final = {ending[-3:] for ending in (*_SIX, *_OTHERS, "name")}
-_LOWER: Final = f"(?:{_tree({*_THREE, 'Key', 'Pwd'})})"
+#: As in "API_KEYs".
+_SHOUTED: Final = {f"{ending[:2].upper()}s" for ending in _THREE if ending[2] == "s"}
+_LOWER: Final = f"(?:{_tree({*_THREE, *_SHOUTED, 'Key', 'Pwd'})})"
 _UPPER: Final = f"(?:{_tree(ending.upper() for ending in _THREE)})"
 _LAST_SIX: Final = f"(?i:{'|'.join(map(_spelt, sorted(_SIX)))})"
 _CLOSING: Final = r"""[\ \\"'`\]]"""
+#: What may number a key: up to twelve of these, such as "_2024-01-15".
 _NUMBERING: Final = r"[0-9_.\ -]"
-#: "key", "word", "token", "secret", "cookie", "credential", "passwd", roughly.
-_NUMBERED: Final = "(?:[KORkor][EIReir][DENTYdenty]|[Ii][Aa][Ll]|[PSps][Ww][Dd])"
+_LONGEST_NUMBER: Final = 12
+#: The last letters of a key that is numbered, roughly: the second look is exact.
+_NUMBERED: Final = "".join(
+    f"[{''.join(sorted({*column, *column.upper()}))}]"
+    for column in map(
+        "".join,
+        zip(*{f"{end}{many}"[-3:] for end in _SECRET_ENDINGS for many in ("", "s")}, strict=True),
+    )
+)
+
+
+def _number_before(behind: str) -> str:
+    """Return the pattern, used behind *behind*, for a number before it that numbers such a key."""
+    return "|".join(
+        f"(?<={_NUMBERED}{_NUMBERING * digits}{behind})" for digits in range(1, _LONGEST_NUMBER + 1)
+    )
 
 
 def _ending_before(mark: str) -> str:
@@ -339,11 +356,9 @@ def _key_in_text_before(mark: str) -> str:
     """Return the same for a key in any notation: quoted, escaped, numbered, apart from *mark*."""
     closed = "|".join(f"(?<=(?:{_LOWER}|{_UPPER}){_CLOSING * many}{mark})" for many in (2, 3, 4, 5))
     numbered = "|".join(
-        f"(?<={_NUMBERED}{_NUMBERING * digits}{_CLOSING * many}{mark})"
-        for digits in (1, 2, 4, 5)
-        for many in range(5)
+        f"(?<=[0-9_.-]{behind})(?:{_number_before(behind)})"
+        for behind in (_CLOSING * many + mark for many in range(5))
     )
-    number = "|".join(f"(?<=[0-9_.-]{_CLOSING * many}{mark})" for many in range(5))
     escaped_quote = r"""\\["']"""
     return rf"""
         (?<=[A-Za-z]{mark}) {_key_before(mark)}
@@ -351,7 +366,8 @@ def _key_in_text_before(mark: str) -> str:
       | (?<=[A-Za-z]{escaped_quote}{mark}) {_key_before(escaped_quote + mark)}
       | (?<={_CLOSING * 2}{mark}) (?<![A-Za-z]{escaped_quote}{mark}) (?:{closed})
       | (?<=\\\\["']{mark}) | (?<=\\\\["']\ {mark})
-      | (?:{number}) (?:{numbered})
+      | (?<=\\\\["']\]{mark}) | (?<=\\\\["']\]\ {mark})
+      | {numbered}
     """
 
 
@@ -359,10 +375,14 @@ def _key_in_text_before(mark: str) -> str:
 _NAMING: Final = "(?:[Nn]ame|.[Kk]ey)"
 _KEY_AS_STRING: Final = rf"""
     (?=[\ bnr\\"'`]{{1,16}}+ [\w.-]{{3,64}}+ (?=["'`\\])
-       (?: {_key_before("")} | (?<={_NUMBERED}[0-9_.-]) | (?<={_NUMBERED}[_-][0-9]) ))
+       (?: {_key_before("")} | (?<=[0-9_.-]) (?:{_number_before("")}) ))
 """
 
-_Search: TypeAlias = Callable[[bytes], re.Match[bytes] | None]
+
+class _Search(Protocol):
+    """Finds the next place that may be one, from a position on."""
+
+    def __call__(self, data: bytes, position: int = 0, /) -> re.Match[bytes] | None: ...
 
 
 def _search(pattern: str) -> _Search:
@@ -378,8 +398,7 @@ class _Scans(NamedTuple):
 
     shapes: tuple[_Search, ...]
     rare_shapes: tuple[tuple[bytes, _Search], ...]
-    keys: _Search
-    rare_keys: tuple[tuple[bytes, _Search], ...]
+    keys: tuple[tuple[bytes, _Search], ...]
 
 
 @cache
@@ -394,7 +413,8 @@ def _scans() -> _Scans:
                    | (?<=gl[a-z]{{3}}-) | (?<=glsoat-) | (?<=glagent-) | (?<=pypi-)AgE
                    | (?<=GOCSPX-) | (?<=xai-) | (?<=pplx-) | (?<=tvly-) | (?<=-----)BEGIN
                    | (?<=\ -)(?:u|-user) | (?<=sshpass\ -)p
-                   | (?<=--)(?=[\w-]{{2,64}}+(?<={_LOWER}|{_UPPER})[\ "'\\]) )
+                   | (?<=--)(?=[\w.-]{{2,64}}+[\ "'\\]
+                       (?:(?<={_LOWER}.|{_UPPER}.)|(?<=[0-9_.-].)(?:{_number_before(".")}))) )
                 """
             ),
             _search(
@@ -416,19 +436,22 @@ def _scans() -> _Scans:
             # What may hide a key or a shape from the other scans: an escaped letter of ASCII.
             (b"\\", _search(r"\\(?=u00[2-7])")),
         ),
-        keys=_search(
-            rf"""
-            :(?:
-                (?<={_LOWER}":)
-                (?: {_ending_before('":')} | (?<={_NAMING}":) {_KEY_AS_STRING} )
-              | (?<![a-z]":)
-                (?: {_key_in_text_before(":")}
-                  | (?: (?<={_NAMING}\\["']:) | (?<={_NAMING}':) ) {_KEY_AS_STRING}
-                )
-            )
-            """
-        ),
-        rare_keys=(
+        keys=(
+            (
+                b":",
+                _search(
+                    rf"""
+                    :(?:
+                        (?<={_LOWER}":)
+                        (?: {_ending_before('":')} | (?<={_NAMING}":) {_KEY_AS_STRING} )
+                      | (?<![a-z]":)
+                        (?: {_key_in_text_before(":")}
+                          | (?: (?<={_NAMING}\\["']:) | (?<={_NAMING}':) ) {_KEY_AS_STRING}
+                        )
+                    )
+                    """
+                ),
+            ),
             (b"=", _search(f"=(?:{_key_in_text_before('=')})")),
             (b"[", _search(rf"\[{_KEY_AS_STRING}")),
             (b"(", _search(rf"\({_KEY_AS_STRING}")),
@@ -444,12 +467,24 @@ def _shaped(data: bytes) -> bool:
     )
 
 
-def _keyed(data: bytes) -> bool:
-    """Return whether *data* may have a secret key."""
+_BEFORE_MARK: Final = 128
+"""Bytes of an ending, its number and what closes it, escaped six times over."""
+_BEHIND_MARK: Final = 192
+"""Bytes of a key as a string of its own, and what stands around it, likewise."""
+_ONE_BY_ONE: Final = 512
+"""Bytes to each such place, below which all is looked at in one go."""
+
+
+def _suspects(data: bytes) -> Iterator[bytes]:
+    """Yield what stands around each end of a key in *data* that may be secret."""
     scans = _scans()
-    return scans.keys(data) is not None or any(
-        byte in data and search(data) for byte, search in scans.rare_keys
-    )
+    for byte, search in scans.keys:
+        if byte not in data:
+            continue
+        position = 0
+        while (found := search(data, position)) is not None:
+            position = found.end()
+            yield data[max(0, found.start() - _BEFORE_MARK) : position + _BEHIND_MARK]
 
 
 # --- The second look ------------------------------------------------------------------------------
@@ -580,10 +615,17 @@ class Redactor:
 
     def _keyed(self, data: bytes) -> bool:
         """Return whether *data* may have a secret key."""
-        if not (self._own or _keyed(data)):
-            return False
-        if self._own and b"--" in data:  # an option of a command has nothing behind it
-            return True
+        if self._own:
+            # An option of a command has nothing behind it.
+            return b"--" in data or self._ends_secret_key(data)
+        for number, place in enumerate(_suspects(data)):
+            if number > len(data) // _ONE_BY_ONE:
+                return self._ends_secret_key(data)
+            if self._ends_secret_key(place):
+                return True
+        return False
+
+    def _ends_secret_key(self, data: bytes) -> bool:
         return self._secret_key_ahead(data.translate(_FOLD, _BETWEEN)) is not None
 
     def _hooked(self, payload: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Secrets never leave, and what is none is left alone to the byte."""
 
+import itertools
 import json
 
 import msgspec
@@ -24,6 +25,7 @@ session_token sessionToken csrf-token bot_token x-vault-token VAULT_TOKEN token 
 privateKey ssh_key secret_access_key aws_secret_access_key access_key encryption_key signing-key
 cookie Cookie set-cookie Set-Cookie cookies credential credentials gcp_credentials
 AccountKey account_key pass Pass PASS sessionid PHPSESSID JSESSIONID API_KEY_2 password2024
+client_secret_12 api-key-2024-01-15 credentials123 passcode.3 API_KEYs
 """.split()  # noqa: SIM905 (reads better than sixty quoted words)
 
 # Cut in two, so that scanners of repositories keep calm.
@@ -408,37 +410,29 @@ def test_a_planted_secret_is_found(payload, key, levels):
     assert b"hunter2" not in redact(encode({**payload, "planted": planted}))
 
 
-ASSIGNED = st.sampled_from(
-    [
-        *(
-            "{}=hunter2",
-            "a {} = hunter2 b",
-            "h?{}=hunter2&b=1",
-            "h?b=1&{}=hunter2",
-            "a;{}=hunter2;b",
-        ),
-        *(
-            '{}="hunter2"',
-            "f({}='hunter2', b)",
-            "{}: hunter2",
-            "'{}: hunter2'",
-            "a\n{}: hunter2\nb",
-        ),
-        *("{{'{}': 'hunter2'}}", '{{"a": 1, "{}": "hunter2"', '{{\\"{}\\": \\"hunter2\\"}} b'),
-        *('d["{}"] = "hunter2"', "[('{}', 'hunter2')]", "{{'name': '{}', 'value': 'hunter2'}}"),
-    ]
-)
+LONG = "x" * 10_000
+NOTATIONS = [
+    *(
+        "{}=hunter2",
+        "a {} = hunter2 b",
+        "h?{}=hunter2&b=1",
+        "h?b=1&{}=hunter2",
+        "a;{}=hunter2;b",
+    ),
+    *(
+        '{}="hunter2"',
+        "f({}='hunter2', b)",
+        "{}: hunter2",
+        "'{}: hunter2'",
+        "a\n{}: hunter2\nb",
+    ),
+    *("{{'{}': 'hunter2'}}", '{{"a": 1, "{}": "hunter2"', '{{\\"{}\\": \\"hunter2\\"}} b'),
+    *('d["{}"] = "hunter2"', "[('{}', 'hunter2')]", "{{'name': '{}', 'value': 'hunter2'}}"),
+]
 
 
-@given(
-    before=words,
-    assigned=ASSIGNED,
-    key=st.sampled_from(SECRET_KEYS),
-    levels=st.integers(0, 3),
-)
-def test_a_secret_planted_in_text_is_found(before, assigned, key, levels):
-    """In every notation, under any number of layers of JSON, and what holds it stays JSON."""
-    planted = {"text": f"{before} \n{assigned.format(key)}"}
+def check_that_it_is_found(text, levels):
+    planted = {"text": text}
     for _ in range(levels):
         planted = {"arguments": json.dumps(planted)}
     hidden = redact(encode(planted))
@@ -447,3 +441,22 @@ def test_a_secret_planted_in_text_is_found(before, assigned, key, levels):
     for _ in range(levels):
         hidden = json.loads(hidden)["arguments"]
     assert json.loads(hidden).keys() == {"text"}
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+def test_a_secret_planted_in_text_is_found(key):
+    """In every notation, under any number of layers of JSON, and what holds it stays JSON."""
+    for notation, levels in itertools.product(NOTATIONS, range(4)):
+        check_that_it_is_found(f" \n{notation.format(key)}", levels)
+        # Between much other text each suspicion is looked into by itself.
+        check_that_it_is_found(f"{LONG}\n{notation.format(key)}", levels)
+
+
+@given(
+    before=words,
+    notation=st.sampled_from(NOTATIONS),
+    key=st.sampled_from(SECRET_KEYS),
+    levels=st.integers(0, 3),
+)
+def test_whatever_stands_before_it_hides_no_secret(before, notation, key, levels):
+    check_that_it_is_found(f"{before} \n{notation.format(key)}", levels)
