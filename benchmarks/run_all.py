@@ -44,6 +44,7 @@ _QUESTIONS = {
     "exit_time": _Question("How long does a process take to end?", peers=True, runs=True),
     "startup": _Question("How long do import and start-up take?", peers=True, runs=False),
     "extras_cost": _Question("What do redaction and the spool cost?", peers=False, runs=True),
+    "worker_cost": _Question("Where does the CPU of a span go?", peers=False, runs=True),
     "growth": _Question("Does a span cost more as everything grows?", peers=False, runs=False),
     "worst_call": _Question("How long may a record call take at worst?", peers=False, runs=False),
     "idle": _Question("What does an exporter with nothing to do cost?", peers=False, runs=False),

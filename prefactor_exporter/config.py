@@ -56,7 +56,8 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
         overflow: What happens when the queue is full: ``drop_newest``, ``drop_oldest``, or
             ``block`` (the caller waits, at most ``block_timeout``, then the event is dropped).
         block_timeout: Longest wait of a caller under ``block``, in seconds.
-        max_batch_items: Most items in one request.
+        max_batch_items: Most items in one request. A hundred do not wait for more; more than that
+            travel together only while the API takes long to answer.
         max_batch_bytes: Most bytes in one request; a larger single item travels alone.
         linger: Longest time an event waits for company, in seconds; 0 sends at once.
         max_in_flight: Most requests in flight at a time, each for other runs.
@@ -96,7 +97,7 @@ class ExporterConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_queue_bytes: int = 64 * 1024 * 1024
     overflow: OverflowPolicy = "drop_newest"
     block_timeout: float = 0.1
-    max_batch_items: int = 100
+    max_batch_items: int = 400
     max_batch_bytes: int = 1024 * 1024
     linger: float = 0.5
     max_in_flight: int = 4

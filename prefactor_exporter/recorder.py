@@ -31,9 +31,14 @@ from prefactor_exporter._core.events import (
 )
 from prefactor_exporter._core.ids import Mint, as_pfid, extract_partition, is_pfid, keystream
 from prefactor_exporter._core.snapshot import (
+    COUNT_THREADS,
     ENCODE,
     FALLBACK,
+    HARMLESS,
+    JOIN,
+    NOTHING,
     OPENING,
+    REFUSE_ALL_BUT_PLAIN,
     as_object,
     slow_snapshot,
     snapshot,
@@ -233,7 +238,9 @@ class Recorder:
             began = read
             ended = max(ended, began)
         try:
-            data, flags = ENCODE(payload), 0
+            if COUNT_THREADS() > HARMLESS[0]:
+                REFUSE_ALL_BUT_PLAIN(payload)
+            data, flags = JOIN((ENCODE(payload), NOTHING)), 0
             if data[0] != OPENING:
                 data = as_object(data)
         except Exception:  # noqa: BLE001  # whatever it is, the walk copes with it
@@ -241,7 +248,9 @@ class Recorder:
         result = None
         if result_payload is not None:
             try:
-                result = ENCODE(result_payload)
+                if COUNT_THREADS() > HARMLESS[0]:
+                    REFUSE_ALL_BUT_PLAIN(result_payload)
+                result = JOIN((ENCODE(result_payload), NOTHING))
                 if result[0] != OPENING:
                     result = as_object(result)
             except Exception:  # noqa: BLE001  # likewise
@@ -269,7 +278,7 @@ class Recorder:
             self._admission.overflowed(event)
         return span_id
 
-    def start_span(  # noqa: C901, PLR0911, PLR0912  # the hot path: a call per question costs more
+    def start_span(  # noqa: C901, PLR0911, PLR0912, PLR0915  # the hot path: a call per question costs more
         self,
         schema_name: str,
         payload: object = None,
@@ -331,7 +340,9 @@ class Recorder:
                 return self._reject(span_id, "started_at", started_at, _A_TIME)
             began = read
         try:
-            data, flags = ENCODE(payload), 0
+            if COUNT_THREADS() > HARMLESS[0]:
+                REFUSE_ALL_BUT_PLAIN(payload)
+            data, flags = JOIN((ENCODE(payload), NOTHING)), 0
             if data[0] != OPENING:
                 data = as_object(data)
         except Exception:  # noqa: BLE001  # whatever it is, the walk copes with it
@@ -400,7 +411,9 @@ class Recorder:
         result, flags, size = None, 0, ENVELOPE
         if result_payload is not None:
             try:
-                result = ENCODE(result_payload)
+                if COUNT_THREADS() > HARMLESS[0]:
+                    REFUSE_ALL_BUT_PLAIN(result_payload)
+                result = JOIN((ENCODE(result_payload), NOTHING))
                 if result[0] != OPENING:
                     result = as_object(result)
             except Exception:  # noqa: BLE001  # whatever it is, the walk copes with it

@@ -18,7 +18,7 @@ _LARGEST_BYTES = 1 << 20
 # What an answer may hold once it is unpacked: several times the longest list of the largest spans.
 _LARGEST_ANSWER = 128 << 20
 # Seconds; shorter than the minute after which many servers close an idle connection.
-_KEEPALIVE = 30.0
+_KEEPALIVE = 50.0
 
 _closing: set[asyncio.Task[None]] = set()
 

@@ -7,6 +7,7 @@ a lane at a time. Lanes are independent: one that waits after an error holds nob
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from prefactor_exporter._core.declaration import declare_used_types
@@ -305,6 +306,28 @@ class Lanes:
         self.waiting_items -= len(events)
         self.waiting_bytes -= size
         return (Batch(events, parts, size, repeated) if events else None), buried
+
+    def compose_ahead(self, most: int) -> None:
+        """Compose, among the first *most* events, those that are as they will be sent.
+
+        Then a batch is cut at once when its time comes. A span whose end would still be merged
+        into it is left for later, and so is whatever cannot be composed.
+        """
+        identity = self.identity
+        if not identity.ready:
+            return
+        for lane in self._lanes.values():
+            for event in islice(lane.waiting, most):
+                if event.wire is None and (event.kind == RECORD or event.merged_seq):
+                    estimate = event.size
+                    try:
+                        compose(event, identity)
+                    except Exception:  # noqa: BLE001  # found again when it is taken, and given up
+                        return
+                    self.waiting_bytes += event.size - estimate
+            most -= len(lane.waiting)
+            if most <= 0:
+                return
 
     def _remove_head(self, lane: _Lane) -> None:
         event = lane.waiting.popleft()

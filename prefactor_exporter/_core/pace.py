@@ -10,7 +10,12 @@ _LAST_DOUBLING = 32
 _MAX_HINT = 300.0
 _SUSPENDED_BASE = 5.0
 _SUSPENDED_CEILING = 60.0
+_FIRST = 100
+"""Items in a batch beyond which larger ones save no CPU."""
+_SLOW = 0.05
+"""Seconds for an answer, from which on larger batches get more through."""
 _ACCEPTED_BEFORE_GROWTH = 64
+"""Batches after which a limit that the API turned out to have is tried again."""
 
 Jitter = Callable[[float], float]
 
@@ -83,45 +88,74 @@ class Pace:
 
 
 class BatchLimits:
-    """How large a batch may be: what is configured, or less once the API objected.
+    """How large a batch may be: as large as is of use and the API accepts, up to what is set.
 
-    A refused batch is halved until it is accepted or a single item stands alone. Whether the size
-    or one of the items was at fault shows only later: if a lone item is the culprit, the limits
-    return; if all of the refused items pass in smaller batches, the limit was the API's and is
-    remembered. Every now and then twice the size is tried, because a passing fault of a proxy must
-    not slow delivery down for ever.
+    An API that answers soon gets small batches, since larger ones cost as much CPU and hold the
+    interpreter for longer. Of one that takes its time only larger batches get more through: each
+    full one that is accepted doubles the next.
+
+    How much the API accepts is not published. A refused batch is halved until it is accepted or a
+    single item stands alone. Whether the size or one of the items was at fault shows only later:
+    if a lone item is the culprit, the limits return; if all of the refused items pass in smaller
+    batches, the limit was the API's and is remembered. Every now and then twice the size is tried,
+    because a passing fault of a proxy must not slow delivery down for ever.
+
+    Args:
+        items: Most items, as set.
+        size: Most bytes, as set.
     """
 
     def __init__(self, *, items: int, size: int) -> None:
-        self._full = (items, size)
+        self._most = (items, size)
+        self._wanted = min(items, _FIRST)
+        # What the API is not known to refuse, and what that was before a refusal not yet explained.
+        self._allowed = self._before = self._most
+        # Items of that refusal whose fate is open.
         self._suspect = 0
         self._accepted = 0
-        self.items = items
-        self.size = size
+
+    @property
+    def items(self) -> int:
+        """Most items in the next batch."""
+        return min(self._wanted, self._allowed[0])
+
+    @property
+    def size(self) -> int:
+        """Most bytes in the next batch."""
+        return self._allowed[1]
+
+    @property
+    def enough(self) -> int:
+        """How many items need not wait for more."""
+        return min(_FIRST, self.items)
 
     def refused(self, items: int, size: int, *, too_large: bool) -> None:
         """Note that a batch of *items* with *size* bytes was refused as a whole."""
-        if self.items > items // 2:
-            self.items = max(1, items // 2)
-        if too_large and self.size > size // 2:
-            self.size = max(1, size // 2)
-        self._accepted = 0
         if not self._suspect:
             self._suspect = items
+            self._before = self._allowed
+        allowed_items, allowed_size = self._allowed
+        self._allowed = (
+            min(allowed_items, max(1, items // 2)),
+            min(allowed_size, max(1, size // 2)) if too_large else allowed_size,
+        )
+        self._accepted = 0
 
-    def accepted(self, items: int) -> None:
-        """Note that a batch of *items* was accepted."""
+    def accepted(self, items: int, *, seconds: float) -> None:
+        """Note that a batch of *items* was accepted, *seconds* after it was sent."""
         if self._suspect:
             self._suspect = max(0, self._suspect - items)
-        elif (self.items, self.size) != self._full:
+        elif self._allowed != self._most:
             self._accepted += 1
             if self._accepted >= _ACCEPTED_BEFORE_GROWTH:
                 self._accepted = 0
-                self.items = min(self._full[0], self.items * 2)
-                self.size = min(self._full[1], self.size * 2)
+                (most_items, most_size), (allowed_items, allowed_size) = self._most, self._allowed
+                self._allowed = min(most_items, 2 * allowed_items), min(most_size, 2 * allowed_size)
+        if seconds >= _SLOW and items >= self.items:
+            self._wanted = min(self._most[0], 2 * self._wanted)
 
     def culprit_found(self) -> None:
         """Note that a lone item was refused: the size was not at fault."""
         if self._suspect:
             self._suspect = 0
-            self.items, self.size = self._full
+            self._allowed = self._before

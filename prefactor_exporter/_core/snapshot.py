@@ -7,7 +7,9 @@ The usual payload costs one call into msgspec::
 and where even the call of a function counts, the same in place::
 
     try:
-        data, flags = ENCODE(payload), 0
+        if COUNT_THREADS() > HARMLESS[0]:
+            REFUSE_ALL_BUT_PLAIN(payload)
+        data, flags = JOIN((ENCODE(payload), NOTHING)), 0
         if data[0] != OPENING:  # not an object
             data = as_object(data)
     except Exception:
@@ -52,53 +54,16 @@ FALLBACK: Final = 1
 SENSITIVE: Final = 2
 """A `Sensitive` was in the payload: `sensitive_encoding` must be on."""
 
-_BUFFER: Final = 4 * 1024
-_LARGEST_BUFFER: Final = 256 * 1024
-_harmless: Final = [0]  # threads that change nobody's payload
-
-
-def note_own_thread(change: int) -> None:
-    """Note that a thread of this package begins (1) or ends (-1): it does no harm to payloads."""
-    _harmless[0] += change
-
-
-def forget_threads() -> None:
-    """Note that this thread is the only one, as in a forked child, whatever is counted there."""
-    _harmless[0] = _thread._count()  # noqa: SLF001  # the public one takes a lock
-
-
-def _encoder() -> Callable[[object], bytes]:
-    """Return `ENCODE`.
-
-    ``encode`` of msgspec leaves up to half of the memory it took beyond the end of its answer.
-    Through a buffer the answer is exactly as large as it is long. Whoever encodes takes a buffer
-    out of the pool meanwhile, which is atomic: other threads, signal handlers and finalizers take
-    another one.
-    """
-    encode_into = msgspec.json.Encoder().encode_into
-    refuse_all_but_plain = cast("Callable[[object], bytes]", marshal.dumps)
-    count_threads = _thread._count  # noqa: SLF001  # as above
-    spare: deque[bytearray] = deque()
-    take, give_back = spare.pop, spare.append
-
-    def encode(value: object) -> bytes:
-        if count_threads() > _harmless[0]:
-            refuse_all_but_plain(value)
-        try:
-            buffer = take()
-        except IndexError:
-            buffer = bytearray(_BUFFER)
-        encode_into(value, buffer)
-        data = bytes(buffer)
-        if len(data) < _LARGEST_BUFFER:
-            give_back(buffer)
-        return data
-
-    return encode
-
-
-ENCODE: Final = _encoder()
+COUNT_THREADS: Final = _thread._count  # noqa: SLF001  # the public one takes a lock
+HARMLESS: Final = [0]
+"""How many threads change nobody's payload."""
+REFUSE_ALL_BUT_PLAIN: Final = cast("Callable[[object], bytes]", marshal.dumps)
+ENCODE: Final = msgspec.json.Encoder().encode
 """Encode a payload of ordinary values; raise on anything else."""
+NOTHING: Final = b""
+JOIN: Final = NOTHING.join
+"""Joined with nothing, an answer of `ENCODE` takes no more memory than it is long: msgspec leaves
+up to half of what it took beyond the end, and a long queue would be half as large again."""
 OPENING: Final = 0x7B
 """The first byte of a JSON object."""
 EMPTY: Final = b"{}"
@@ -119,6 +84,16 @@ _ITEMS: Final[Callable[[Any], Iterable[Any]]] = dict[Any, Any].items
 _decode: Final = msgspec.json.Decoder().decode
 
 
+def note_own_thread(change: int) -> None:
+    """Note that a thread of this package begins (1) or ends (-1): it does no harm to payloads."""
+    HARMLESS[0] += change
+
+
+def forget_threads() -> None:
+    """Note that this thread is the only one, as in a forked child, whatever is counted there."""
+    HARMLESS[0] = COUNT_THREADS()
+
+
 def snapshot(payload: object) -> tuple[bytes, int]:
     """Return *payload* as a JSON object, and the flags `FALLBACK` and `SENSITIVE`.
 
@@ -126,7 +101,9 @@ def snapshot(payload: object) -> tuple[bytes, int]:
     empty object.
     """
     try:
-        data = ENCODE(payload)
+        if COUNT_THREADS() > HARMLESS[0]:
+            REFUSE_ALL_BUT_PLAIN(payload)
+        data = JOIN((ENCODE(payload), NOTHING))
         if data[0] != OPENING:
             data = as_object(data)
     except (KeyboardInterrupt, SystemExit):
@@ -145,7 +122,7 @@ def slow_snapshot(payload: object) -> tuple[bytes, int]:
     """Return what `snapshot` returns, for a payload that `ENCODE` refused."""
     try:
         walk = _Walk()
-        return ENCODE(walk.root(payload)), walk.flags
+        return JOIN((ENCODE(walk.root(payload)), NOTHING)), walk.flags
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001 (recording never raises; the event is kept without it)

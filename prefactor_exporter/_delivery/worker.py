@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import importlib
 import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -59,14 +60,18 @@ __all__ = ["NAMELESS", "Hooks", "Worker"]
 # It hooks into the interpreter's end; where a worker starts there, that is too late.
 importlib.import_module("concurrent.futures.thread")
 
-_CHUNK = 2_000
-"""Events taken from the queue at a time, so that answers are not kept waiting."""
 _SLICE = 20
-"""Events taken at a time while there are few, so that other threads are not kept waiting."""
-_BACKLOG = 3
-"""Full batches of events that wait, beyond which speed counts more than the turns of others."""
+"""Events dealt with in one go, so that other threads are not kept waiting."""
+_PATIENCE = 0.5
+"""Seconds for which the application goes first; then the worker has to catch up."""
+_STEPS_OF_A_REQUEST = 3
+"""Turns of the event loop until a request on an open connection is written."""
+_MOMENT = 0.005
+"""Seconds in which most answers come."""
 _TURN = 50e-6
 """Seconds in which another thread gets its turn."""
+_REQUEST = 2 * 1024 * 1024
+"""Bytes of a large request and its answer."""
 _PROBE_AFTER = 3
 """Failures in a row after which a probe is a single item."""
 _CLOSE_WITHIN = 0.5
@@ -186,6 +191,7 @@ class Worker:
         self._example = ""
         self._failed_rounds = 0
         self._telling = False
+        self._behind_since: float | None = None
         self.termination = TerminationWatch(identity, hooks.terminated)
 
     # -- from any thread ---------------------------------------------------------------------
@@ -315,6 +321,7 @@ class Worker:
 
     def _run_as_thread(self) -> None:
         note_own_thread(1)
+        _keep_memory()
         try:
             self._run()
         finally:
@@ -358,8 +365,12 @@ class Worker:
         try:
             while not self._finished():
                 try:
+                    # A batch that is ready goes first, so that its answer is awaited meanwhile; not
+                    # after a bug, which must not keep what was recorded from being taken in.
+                    if self._full and not self._failed_rounds and self._launch():
+                        await _let_go()
                     self._intake()
-                    self._launch(self._clock.monotonic())
+                    self._launch()
                     self._failed_rounds = 0
                 except Exception as error:  # noqa: BLE001  # a bug must cost one round, never the worker
                     self._failed_rounds += 1
@@ -418,22 +429,32 @@ class Worker:
             self._example = ""
 
     def _take_in(self) -> None:
-        """Take what was recorded, in slices while nobody is in a hurry."""
-        for _ in range(_CHUNK // _SLICE):
+        """Take what was recorded, about a batch of it, so that answers are not kept waiting."""
+        most = self._limits.items
+        for _ in range(0, most, _SLICE):
             if self._hurry():
-                self._take(_CHUNK)
-                return
+                self._take(most)
+                break
             if not self._take(_SLICE):
-                return
+                break
+            self.lanes.compose_ahead(most)
             self._give_turn()
+        if self._flying:
+            self.lanes.compose_ahead(most)
+        if len(self._queue.items) <= _SLICE:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = self._clock.monotonic()
 
     def _hurry(self) -> bool:
-        """Return whether somebody waits for delivery, or too much does."""
-        waiting = len(self._queue.items) + self.lanes.waiting_items
+        """Return whether somebody waits for delivery, or too much does, or for too long."""
+        queue, since = self._queue, self._behind_since
         return (
-            waiting > _BACKLOG * self._limits.items
-            or self._stop_at is not None
+            self._stop_at is not None
             or self._ledger.flushing
+            or 2 * len(queue.items) > queue.room
+            or 2 * queue.fresh_bytes > queue.byte_room
+            or (since is not None and self._clock.monotonic() - since > _PATIENCE)
         )
 
     def _give_turn(self) -> None:
@@ -517,8 +538,9 @@ class Worker:
             config.max_queue_bytes - size - spool.tail_bytes,
         )
 
-    def _launch(self, now: float) -> None:
-        """Send what may be sent."""
+    def _launch(self) -> bool:
+        """Send what may be sent; return whether anything was."""
+        now, flying = self._clock.monotonic(), len(self._flying)
         if self._stop_at is not None and not self._hurried:
             self._hurried = True
             self._pace.hurry(now)
@@ -533,16 +555,14 @@ class Worker:
         ):
             if not self._identity.ready:
                 self._fly(loop, self._discover(), None)
-                return
-            limits = self._limits
-            full = (
-                self.lanes.waiting_items >= limits.items or self.lanes.waiting_bytes >= limits.size
-            )
-            if not full and (self._due is None or now < self._due):
-                return
+                return True
+            if not self._full and (self._due is None or now < self._due):
+                break
             probing = self._pace.failures >= _PROBE_AFTER or self._identity.learning
             batch, buried = self.lanes.take(
-                now, max_items=1 if probing else limits.items, max_bytes=limits.size
+                now,
+                max_items=1 if probing else self._limits.items,
+                max_bytes=self._limits.size,
             )
             if buried:
                 self._bury(buried)
@@ -554,6 +574,13 @@ class Worker:
             self._fly(loop, self._send(batch), batch)
         if not self.lanes.has_ready(now):
             self._due = now + self._config.linger if self.lanes.waiting_items else None
+        return len(self._flying) > flying
+
+    @property
+    def _full(self) -> bool:
+        """Whether what waits need not wait for company."""
+        lanes, limits = self.lanes, self._limits
+        return lanes.waiting_items >= limits.enough or lanes.waiting_bytes >= limits.size
 
     @property
     def _width(self) -> int:
@@ -590,14 +617,18 @@ class Worker:
         if not self.lanes.waiting_items and not self._flying:
             self._queue.alarm = 0
         elif lingering:
-            self._queue.alarm = max(0, self._limits.items - self.lanes.waiting_items - 1)
+            self._queue.alarm = max(0, self._limits.enough - self.lanes.waiting_items - 1)
         else:
-            self._queue.alarm = _CHUNK // 2
+            self._queue.alarm = self._limits.items
         self._queue.alarm = min(self._queue.alarm, self.spool.patience(self._queue.room))
         if len(self._queue.items) > self._queue.alarm:
             # More was recorded meanwhile; let answers in, then go on.
-            await asyncio.sleep(0)
-            return
+            if not self._flying or self.lanes.waiting_items < self._limits.items:
+                await asyncio.sleep(0)
+                return
+            # What leaves next is ready. To sort in more would only keep the answer waiting.
+            self._queue.alarm = sys.maxsize
+            wake_at = now + _MOMENT if wake_at is None else min(wake_at, now + _MOMENT)
         timer = None
         if wake_at is not None:
             wait = min(max(0.0, wake_at - now), _LONGEST_REST)
@@ -645,8 +676,11 @@ class Worker:
         events = batch.events
         items = [event.wire for event in events if event.wire is not None]
         with_ids = self._identity.translating
+        began = self._clock.monotonic()
         try:
-            outcomes = await self._connected().bulk.execute_encoded(items, with_ids=with_ids)
+            outcomes = await self._connected().bulk.execute_encoded(
+                items, with_ids=with_ids, answered=self._give_turn
+            )
             self._give_turn()
             if with_ids:
                 for assigned in self._discovery.note(events, outcomes):
@@ -658,12 +692,14 @@ class Worker:
             self._failed(batch, error)
         else:
             self._come_back(batch)
-            self._answered(events, verdicts)
+            self._answered(events, verdicts, began)
 
-    def _answered(self, events: Sequence[Event], verdicts: Sequence[Verdict] | None) -> None:
+    def _answered(
+        self, events: Sequence[Event], verdicts: Sequence[Verdict] | None, began: float
+    ) -> None:
         now = self._clock.monotonic()
         settled = self.lanes.settle(events, verdicts, now)
-        self._limits.accepted(len(events))
+        self._limits.accepted(len(events), seconds=now - began)
         if settled.suspended:
             self._enter(events, settled)
             self._suspend(now, "the API refused the token inside a bulk answer")
@@ -790,7 +826,7 @@ class Worker:
 
     def sweep(self) -> None:
         """Leave everything on disk, or drop it; only for a worker that has ended."""
-        while self._take(_CHUNK):
+        while self._take(self._limits.items):
             pass
         left = self.spool.close(self.lanes.abandon())
         self.gave_up = self.gave_up or bool(left)
@@ -824,6 +860,22 @@ class Worker:
                 self._herald.bug(self._clock.monotonic(), "on_drop_failed")
             finally:
                 self._telling = False
+
+
+def _keep_memory() -> None:
+    """Have the allocator keep what a request took for the next one.
+
+    The GNU one keeps twice the largest block that was ever freed. Before that it returns the memory
+    of each request to the system and fetches it again page by page, which takes longer than to
+    compose the request. Nothing writes to this block, so it takes no memory itself.
+    """
+    bytearray(_REQUEST)
+
+
+async def _let_go() -> None:
+    """Let requests that were begun leave, before anything else is done."""
+    for _ in range(_STEPS_OF_A_REQUEST):
+        await asyncio.sleep(0)
 
 
 def _is_in_loop() -> bool:

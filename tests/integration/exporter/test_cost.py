@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from prefactor_exporter import recorder
-from prefactor_exporter._core import redaction, snapshot, wire
+from prefactor_exporter._core import lanes, redaction, snapshot, wire
 from tests.integration.exporter.conftest import bulk_requests, names, until
 
 MANY = 2_000
@@ -91,6 +91,19 @@ def test_requests_are_as_many_as_full_batches_hold_the_events(server, make):
     assert MANY / 100 <= bulk_requests(server) == exporter.stats().requests <= MANY / 100 + 2
 
 
+def test_what_is_recorded_while_one_event_lingers_goes_along(server, make):
+    exporter = make(linger=1.5)
+    exporter.record_span("a", {"n": 0})
+    until(lambda: 50 < exporter._queue.alarm < sys.maxsize, "the worker's rest")
+    for n in range(1, 20):
+        exporter.record_span("a", {"n": n})
+    until(lambda: bulk_requests(server), "the end of the wait")
+
+    assert exporter.flush(25)
+    assert len(names(server)) == 20
+    assert bulk_requests(server) == 1
+
+
 def test_each_payload_is_encoded_once_and_never_decoded(server, make, calls):
     exporter = make()
     for n in range(100):
@@ -104,6 +117,26 @@ def test_each_payload_is_encoded_once_and_never_decoded(server, make, calls):
     assert calls.count("_decode") == 0
     # Names of span types and the registration of the run.
     assert calls.count("_encode") < 10
+
+
+def test_each_item_is_composed_once(server, make, monkeypatch):
+    """Although what leaves next is composed while the answer to the last request is awaited."""
+    composed = []
+
+    def noted(event, identity):
+        composed.append(event.id)
+        return compose(event, identity)
+
+    compose = lanes.compose
+    monkeypatch.setattr(lanes, "compose", noted)
+    exporter = make()
+    for n in range(MANY):
+        exporter.record_span("a", {"n": n})
+    assert exporter.flush(25)
+
+    assert len(names(server)) == MANY
+    # The run has two items of its own; its registration is composed as late as it is sent.
+    assert MANY + 2 <= len(composed) <= MANY + 4
 
 
 def test_nothing_is_left_in_memory_for_each_delivered_span(server, child):

@@ -41,6 +41,18 @@ def assert_all_arrived(server, exporter, *, count=SPANS):
     assert stats.recorded == stats.delivered == total(stats) == count + 2 + count // 3
 
 
+def test_an_api_that_is_slow_gets_larger_batches(server, make):
+    """Only these get a run through, each of whose requests waits for the one before."""
+    server.faults.add("latency=1 times=1 path=/bulk")  # meanwhile all of it is recorded
+    server.faults.add("latency=0.06 path=/bulk")
+    exporter = make(linger=60.0, max_batch_items=300)
+    work(exporter, count=1_998)
+
+    # 100, 200, and six times 300 hold what twenty of 100 would; one more before the first is full.
+    assert_all_arrived(server, exporter, count=1_998)
+    assert bulk_requests(server) <= 10
+
+
 @pytest.mark.parametrize(
     "rule",
     [

@@ -84,10 +84,10 @@ def test_a_failing_round_costs_nothing(server, make, monkeypatch):
     launch = exporter._pipeline.worker._launch
     failures = iter(range(3))
 
-    def fail_at_first(now):
+    def fail_at_first():
         for _ in failures:
             raise RuntimeError("the worker's own")
-        launch(now)
+        return launch()
 
     monkeypatch.setattr(exporter._pipeline.worker, "_launch", fail_at_first)
     for n in range(20):
@@ -103,7 +103,7 @@ def test_rounds_that_keep_failing_are_a_problem_until_they_work_again(server, ma
     worker = exporter._pipeline.worker
     launch = worker._launch
 
-    def fail(now):
+    def fail():
         raise RuntimeError("the worker's own")
 
     monkeypatch.setattr(worker, "_launch", fail)

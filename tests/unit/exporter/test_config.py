@@ -32,7 +32,7 @@ def test_the_defaults_are_those_that_are_promised():
         "max_queue_bytes": 64 * 2**20,
         "overflow": "drop_newest",
         "block_timeout": 0.1,
-        "max_batch_items": 100,
+        "max_batch_items": 400,
         "max_batch_bytes": 2**20,
         "linger": 0.5,
         "max_in_flight": 4,

@@ -136,7 +136,7 @@ def deliver(limits, server, waiting):
         requests += 1
         assert requests < 10_000
         if server.takes(batch):
-            limits.accepted(len(batch))
+            limits.accepted(len(batch), seconds=1.0)
             arrived += [name for name, _ in batch]
         elif len(batch) > 1:
             limits.refused(len(batch), size, too_large=not server.culprits)
@@ -146,6 +146,47 @@ def deliver(limits, server, waiting):
             refused.append(batch[0][0])
         del waiting[: len(batch)]
     return arrived, refused, requests
+
+
+def sizes_of_full_batches(limits, *, seconds):
+    sizes = []
+    for _ in range(4):
+        sizes.append(limits.items)
+        limits.accepted(limits.items, seconds=seconds)
+    return sizes
+
+
+def test_batches_grow_while_the_api_is_slow_and_takes_them():
+    """Only larger ones get more through then; and never more than what is set."""
+    limits = BatchLimits(items=350, size=10**6)
+    assert sizes_of_full_batches(limits, seconds=0.2) == [100, 200, 350, 350]
+    assert limits.enough == 100
+    assert sizes_of_full_batches(BatchLimits(items=30, size=10**6), seconds=0.2) == [30] * 4
+
+
+def test_an_api_that_answers_soon_gets_small_batches():
+    limits = BatchLimits(items=400, size=10**6)
+    assert sizes_of_full_batches(limits, seconds=0.01) == [100] * 4
+
+
+def test_a_batch_that_was_not_full_says_nothing_about_larger_ones():
+    limits = BatchLimits(items=400, size=10**6)
+    for items in range(100):
+        limits.accepted(items, seconds=1.0)
+    assert limits.items == 100
+
+
+@given(st.integers(1, 400))
+def test_growth_finds_a_limit_of_the_api_and_stays_below(most):
+    limits = BatchLimits(items=400, size=10**9)
+    server = Server(most, 10**9)
+    waiting = [(n, 10) for n in range(4_000)]
+    deliver(limits, server, waiting)
+    assert most / 2 < limits.items <= max(most, 2 * most - 1)
+    arrived, refused, requests = deliver(limits, server, waiting)
+    assert (arrived, refused) == ([n for n, _ in waiting], [])
+    # Twice the size is tried once in 64 requests, which costs one more.
+    assert requests <= 2 * 4_000 / most * (1 + 1 / 64) + 3
 
 
 @given(
