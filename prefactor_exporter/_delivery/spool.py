@@ -170,6 +170,10 @@ class Spool:
         turn = self._scan_at if self._due is None else min(self._scan_at, self._due)
         return max(turn, self._retry_at)
 
+    def commits_at(self, now: float) -> bool:
+        """Return whether what is recorded by *now* (monotonic seconds) has to be written down."""
+        return self._due is not None and now >= self._due
+
     def patience(self, room: int) -> int:
         """Return how many events may wait in the queue, which has so much *room*, to be taken."""
         if self._directory is None:
@@ -267,7 +271,7 @@ class Spool:
         crowded = not self._full and (
             len(self._tail) >= self._quarter[0] or self._tail_bytes >= self._quarter[1]
         )
-        if crowded or (self._due is not None and now >= self._due):
+        if crowded or self.commits_at(now):
             self._attempt(self._commit)
 
     def before_send(self, events: Iterable[Event]) -> None:

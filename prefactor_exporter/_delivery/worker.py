@@ -406,7 +406,10 @@ class Worker:
     def _intake(self) -> None:
         """Sort what was recorded into lanes, and publish how much more may come."""
         self._take_in()
-        self.spool.tick(self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self.spool.commits_at(now):
+            self._take(len(self._queue.items))  # what is not in the commit is not on disk
+        self.spool.tick(now)
         events, expired = self.spool.pull(*self._held())
         if events or expired:
             self._sort(events)

@@ -132,6 +132,19 @@ def test_a_killed_process_loses_nothing_that_was_written(server, child, make, sp
     assert server.changed_bodies == []
 
 
+def test_a_commit_holds_all_that_was_recorded_before_it(server, make, spool, monkeypatch):
+    """Also what the worker, which lets the application go first, has yet to take."""
+    server.pause()
+    exporter = make(spool_dir=spool, spool_interval=0.4)
+    worker = exporter._pipeline.worker
+    monkeypatch.setattr(worker, "_give_turn", lambda: threading.Event().wait(0.05))
+    for n in range(3_000):
+        exporter.record_span("a", {"n": n})
+    until(lambda: written(spool, "events"), "the commit")
+
+    assert written(spool, "events") == 3_002
+
+
 def test_what_was_open_and_delivered_is_closed_too(server, child, make, spool):
     killed = child(
         f"""
