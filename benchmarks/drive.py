@@ -29,6 +29,8 @@ from workload import PER_FAMILY, Recorded, numbered, read
 _PERCENTS = (50, 99, 99.9)
 _TICK = 0.001
 _WARM_UP = 2 * PER_FAMILY
+_SETTLING = 1.0
+"""Seconds in which what was recorded first leaves, and threads and connections are made for it."""
 
 
 class Job:
@@ -111,10 +113,12 @@ def lag(job: Job) -> dict[str, Any]:
 
 async def _lag(job: Job) -> "array[int]":
     subject, work = job.subject(), job.work
+    subject.prepare(work)
     gc.collect()
     gc.freeze()
     loop = asyncio.get_running_loop()
     await _record_evenly(subject, work[:_WARM_UP], job.options.rate)
+    await asyncio.sleep(_SETTLING)
     late = array("q")
     ticking = loop.create_task(_tick(late))
     await _record_evenly(subject, work[_WARM_UP:], job.options.rate)

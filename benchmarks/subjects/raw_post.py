@@ -5,6 +5,7 @@ Nothing is encoded, kept, decided or understood while it is measured; answers ar
 
 import asyncio
 import json
+import threading
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -25,12 +26,20 @@ _HEADERS = {
 
 
 class RawPostSubject(Subject):
-    """Posts bodies of so many items, one after the other on one connection."""
+    """Posts bodies of so many items, one after the other on one connection.
+
+    `run` posts them all at once. Recorded span by span, each that makes a body full has a thread
+    post it, as an exporter does.
+    """
 
     def __init__(self, url: str, items: int) -> None:
         self._url = f"{url}/api/v1/bulk"
         self._items = items
         self._bodies: list[bytes] = []
+        self._recorded = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._full: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._thread: threading.Thread | None = None
 
     def warm_up(self, work: Sequence[Recorded]) -> None:
         """Do nothing: there is nothing that later rounds could use again."""
@@ -51,6 +60,40 @@ class RawPostSubject(Subject):
     async def _post(self) -> None:
         async with aiohttp.ClientSession(headers=_HEADERS) as session:
             for body in self._bodies:
+                async with session.post(self._url, data=body) as answer:
+                    await answer.read()
+
+    def begin(self, span: Recorded) -> None:
+        self.record(span, None)
+
+    def record(self, span: Recorded, parent: Any) -> None:
+        del span, parent
+        self._recorded += 1
+        if self._recorded % self._items == 0:
+            self._hand_over(self._bodies[self._recorded // self._items - 1])
+
+    def end(self, span: Recorded, parent: Any) -> None:
+        """Do nothing: a span that is over is one item."""
+
+    def close(self) -> None:
+        if self._thread is not None:
+            if self._recorded % self._items:
+                self._hand_over(self._bodies[-1])
+            self._hand_over(None)
+            self._thread.join()
+
+    def _hand_over(self, body: bytes | None) -> None:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_until_complete, args=(self._post_when_full(),)
+            )
+            self._thread.start()
+        self._loop.call_soon_threadsafe(self._full.put_nowait, body)
+
+    async def _post_when_full(self) -> None:
+        async with aiohttp.ClientSession(headers=_HEADERS) as session:
+            while (body := await self._full.get()) is not None:
                 async with session.post(self._url, data=body) as answer:
                     await answer.read()
 
