@@ -103,10 +103,12 @@ class BatchLimits:
     Args:
         items: Most items, as set.
         size: Most bytes, as set.
+        room: How many events wait at most. Batches do not grow beyond half of that: what is under
+            way can make no room for newer events.
     """
 
-    def __init__(self, *, items: int, size: int) -> None:
-        self._most = (items, size)
+    def __init__(self, *, items: int, size: int, room: int) -> None:
+        self._most = (min(items, max(_FIRST, room // 2)), size)
         self._wanted = min(items, _FIRST)
         # What the API is not known to refuse, and what that was before a refusal not yet explained.
         self._allowed = self._before = self._most

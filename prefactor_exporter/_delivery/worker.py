@@ -166,7 +166,11 @@ class Worker:
             max_age=config.max_retry_age if config.spool_dir is None else math.inf,
         )
         self._pace = Pace(width=config.max_in_flight, jitter=full_jitter)
-        self._limits = BatchLimits(items=config.max_batch_items, size=config.max_batch_bytes)
+        self._limits = BatchLimits(
+            items=config.max_batch_items,
+            size=config.max_batch_bytes,
+            room=config.max_queue_items,
+        )
         self._herald = Herald()
         self.spool = Spool(
             config, http, lanes=self.lanes, ledger=ledger, clock=clock, herald=self._herald

@@ -236,7 +236,9 @@ def test_a_burst_leaves_whole_trees_and_exact_sums(
     assert stats.dead_reasons == {}
     assert stats.recorded == total(stats) == 4 * threads * each + 2
     assert set(stats.dropped_reasons) <= {"queue_full", "create_dropped"}
-    assert 0 < len(spans) < 2 * threads * each
+    assert len(spans) > 0
+    # Whoever is let wait may find that the worker keeps up.
+    assert len(spans) < 2 * threads * each or overflow == "block"
     assert {span["status"] for span in spans} == {"complete"}
     assert stats.delivered == 2 * len(spans) + 2
     known = {span["id"] for span in spans} | {None}
