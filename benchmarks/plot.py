@@ -74,7 +74,7 @@ def bars(title: str, note: str, found: Sequence[Bar]) -> str:
         parts.append(f'<line class="line" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>')
         parts.append(
             f'<text class="text quiet" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">'
-            f"{low * 10**step:,g}</text>"
+            f"{_number(low * 10**step)}</text>"
         )
     for number, bar in enumerate(found):
         y = _TOP + _ROW * number
@@ -92,3 +92,8 @@ def bars(title: str, note: str, found: Sequence[Bar]) -> str:
         )
     parts.append("</svg>")
     return "\n".join(parts) + "\n"
+
+
+def _number(mark: float) -> str:
+    """Return a power of ten as people write it."""
+    return f"{mark:,.0f}" if mark >= 1 else f"{mark:g}"

@@ -128,11 +128,12 @@ def test_throughput_counts_what_arrived_beside_the_raw_post_of_as_many_spans(rep
         assert positive(found["sink_busy"])
 
 
-def test_the_lag_of_the_loop_is_told_beside_that_of_a_loop_that_records_nothing(reported):
+def test_the_lag_of_the_loop_is_told_beside_that_of_nothing_and_of_posting_alone(reported):
     report = reported("loop_lag")
-    assert set(report["lag_ms"]) == {"nothing", "exporter"}
+    assert set(report["lag_ms"]) == {"nothing", "exporter", "raw post"}
     assert all(positive(found["p99"]) for found in report["lag_ms"].values())
     assert report["lag_ms"]["exporter"]["delivered"] == 1
+    assert report["lag_ms"]["raw post"]["delivered"] == 1
 
 
 def test_memory_is_told_for_what_waits_for_an_outage_and_after_delivery(reported):
