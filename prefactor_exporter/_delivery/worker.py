@@ -46,6 +46,7 @@ from prefactor_exporter._delivery.herald import SUSPENDED, Herald
 from prefactor_exporter._delivery.loop import new_event_loop
 from prefactor_exporter._delivery.spool import Spool
 from prefactor_exporter._delivery.termination import TerminationWatch
+from prefactor_exporter._delivery.turns import SLICE, Turns
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.stats import ExporterState
 from prefactor_http.config import HttpClientConfig
@@ -60,16 +61,10 @@ __all__ = ["NAMELESS", "Hooks", "Worker"]
 # It hooks into the interpreter's end; where a worker starts there, that is too late.
 importlib.import_module("concurrent.futures.thread")
 
-_SLICE = 20
-"""Events dealt with in one go, so that other threads are not kept waiting."""
-_PATIENCE = 0.5
-"""Seconds for which the application goes first; then the worker has to catch up."""
 _STEPS_OF_A_REQUEST = 3
 """Turns of the event loop until a request on an open connection is written."""
 _MOMENT = 0.005
 """Seconds in which most answers come."""
-_TURN = 50e-6
-"""Seconds in which another thread gets its turn."""
 _REQUEST = 2 * 1024 * 1024
 """Bytes of a large request and its answer."""
 _PROBE_AFTER = 3
@@ -133,6 +128,7 @@ class Worker:
         gave_up: Whether it ended with events that were neither delivered nor saved.
         lanes: What waits to be sent.
         spool: What of it is on disk.
+        turns: Who goes first.
     """
 
     def __init__(
@@ -195,7 +191,7 @@ class Worker:
         self._example = ""
         self._failed_rounds = 0
         self._telling = False
-        self._behind_since: float | None = None
+        self.turns = Turns(queue, ledger, clock, lambda: self._stop_at is not None)
         self.termination = TerminationWatch(identity, hooks.terminated)
 
     # -- from any thread ---------------------------------------------------------------------
@@ -438,40 +434,17 @@ class Worker:
     def _take_in(self) -> None:
         """Take what was recorded, about a batch of it, so that answers are not kept waiting."""
         most = self._limits.items
-        for _ in range(0, most, _SLICE):
-            if self._hurry():
+        for _ in range(0, most, SLICE):
+            if self.turns.urgent:
                 self._take(most)
                 break
-            if not self._take(_SLICE):
+            if not self._take(SLICE):
                 break
             self.lanes.compose_ahead(most)
-            self._give_turn()
+            self.turns.give()
         if self._flying:
             self.lanes.compose_ahead(most)
-        if len(self._queue.items) <= _SLICE:
-            self._behind_since = None
-        elif self._behind_since is None:
-            self._behind_since = self._clock.monotonic()
-
-    def _hurry(self) -> bool:
-        """Return whether somebody waits for delivery, or too much does, or for too long."""
-        queue, since = self._queue, self._behind_since
-        return (
-            self._stop_at is not None
-            or self._ledger.flushing
-            or 2 * len(queue.items) > queue.room
-            or 2 * queue.fresh_bytes > queue.byte_room
-            or (since is not None and self._clock.monotonic() - since > _PATIENCE)
-        )
-
-    def _give_turn(self) -> None:
-        """Let the application's threads run, unless somebody is in a hurry.
-
-        The interpreter takes its lock away from a busy thread only after five milliseconds, which
-        is how late an event loop would be. One that sleeps gives it up at once.
-        """
-        if not self._hurry():
-            self._clock.pause(_TURN)
+        self.turns.note_intake()
 
     def _take(self, most: int) -> bool:
         """Take what was recorded, behind what is on disk; return whether there was anything."""
@@ -577,7 +550,7 @@ class Worker:
                 break
             self.spool.before_send(batch.events)
             self._ledger.depart(batch.parts)
-            self._give_turn()
+            self.turns.give()
             self._fly(loop, self._send(batch), batch)
         if not self.lanes.has_ready(now):
             self._due = now + self._config.linger if self.lanes.waiting_items else None
@@ -686,9 +659,9 @@ class Worker:
         began = self._clock.monotonic()
         try:
             outcomes = await self._connected().bulk.execute_encoded(
-                items, with_ids=with_ids, answered=self._give_turn
+                items, with_ids=with_ids, answered=self.turns.give
             )
-            self._give_turn()
+            self.turns.give()
             if with_ids:
                 for assigned in self._discovery.note(events, outcomes):
                     self.spool.assigned(*assigned)

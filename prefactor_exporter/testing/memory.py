@@ -13,6 +13,7 @@ import msgspec
 from prefactor_exporter._core.settlement import DEAD, DELIVERED, Verdict
 from prefactor_exporter._delivery.clock import Clock
 from prefactor_exporter._delivery.pipeline import Pipeline
+from prefactor_exporter._delivery.turns import Turns
 from prefactor_exporter._delivery.worker import Worker
 from prefactor_exporter.config import ExporterConfig
 from prefactor_exporter.exporter import Exporter
@@ -37,6 +38,8 @@ class _MemoryWorker(Worker):
         # Re-entrant: a signal may come between taking it and saying so.
         self._turn = threading.RLock()
         self._deliverer: int | None = None
+        # Always urgent: this is the application's thread.
+        self.turns = Turns(self._queue, self._ledger, self._clock, lambda: True)
         self._patience = config.max_batch_items - 1
         self._queue.alarm = self._patience
         self.recording.connect(self)
@@ -62,9 +65,6 @@ class _MemoryWorker(Worker):
     def stop(self, deadline: float) -> None:
         """Deliver what waits, then end; there is no thread to wait for."""
         self.request_stop(deadline)
-
-    def _give_turn(self) -> None:
-        """Go on: this is the application's thread."""
 
     def signal_termination(self, instance_id: str, reason: str | None) -> None:
         """Do what the answer of the API would do."""

@@ -136,8 +136,8 @@ def test_a_commit_holds_all_that_was_recorded_before_it(server, make, spool, mon
     """Also what the worker, which lets the application go first, has yet to take."""
     server.pause()
     exporter = make(spool_dir=spool, spool_interval=0.4)
-    worker = exporter._pipeline.worker
-    monkeypatch.setattr(worker, "_give_turn", lambda: threading.Event().wait(0.05))
+    turns = exporter._pipeline.worker.turns
+    monkeypatch.setattr(turns, "give", lambda: threading.Event().wait(0.05))
     for n in range(3_000):
         exporter.record_span("a", {"n": n})
     until(lambda: written(spool, "events"), "the commit")
