@@ -44,6 +44,7 @@ class Identity:
         confirmed: Whether the API itself told the partition (a configured agent id may be stale).
         server_made: Whether the API assigns the ids.
         learning: Whether it does so only until something it made tells the partition.
+        trying: Whether that has told it, and the API has yet to accept an id made from it.
         translating: Whether the API may have assigned ids to something that is still going on.
     """
 
@@ -52,6 +53,7 @@ class Identity:
         self.confirmed = False
         self.server_made = False
         self.learning = False
+        self.trying = False
         self.translating = False
         self._stale = {PROVISIONAL}
         self._doubted: str | None = None
@@ -66,7 +68,7 @@ class Identity:
     @property
     def settled(self) -> bool:
         """Whether it is known who makes the ids, and from what."""
-        return self.ready and not self.learning
+        return self.ready and not (self.learning or self.trying)
 
     def learn(self, partition: str) -> Lesson:
         """Take the *partition* the API told.
@@ -78,6 +80,7 @@ class Identity:
         doubted = self._doubted
         self.partition = partition
         self.confirmed = True
+        self.trying = self.learning
         self.learning = False
         self._stale.discard(partition)
         if doubted is None:

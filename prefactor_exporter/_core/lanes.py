@@ -307,8 +307,8 @@ class Lanes:
         self.waiting_bytes -= size
         return (Batch(events, parts, size, repeated) if events else None), buried
 
-    def compose_ahead(self, most: int) -> None:
-        """Compose, among the first *most* events, those that are as they will be sent.
+    def compose_ahead(self, most: int, size: int) -> None:
+        """Compose, among the first *most* events and *size* bytes, those that are as they will be.
 
         Then a batch is cut at once when its time comes. A span whose end would still be merged
         into it is left for later, and so is whatever cannot be composed.
@@ -325,9 +325,10 @@ class Lanes:
                     except Exception:  # noqa: BLE001  # found again when it is taken, and given up
                         return
                     self.waiting_bytes += event.size - estimate
-            most -= len(lane.waiting)
-            if most <= 0:
-                return
+                most -= 1
+                size -= event.size
+                if most <= 0 or size <= 0:
+                    return
 
     def _remove_head(self, lane: _Lane) -> None:
         event = lane.waiting.popleft()
@@ -603,7 +604,7 @@ class Lanes:
 
     def use_server_ids(self) -> None:
         """Leave the making of ids to the API from now on."""
-        self.identity.learning = False
+        self.identity.learning = self.identity.trying = False
         if not self.identity.server_made:
             self.identity.server_made = True
             self.restate()

@@ -12,7 +12,7 @@ _SUSPENDED_BASE = 5.0
 _SUSPENDED_CEILING = 60.0
 _FIRST = 100
 """Items in a batch beyond which larger ones save no CPU."""
-_SLOW = 0.05
+_SLOW = 0.02
 """Seconds for an answer, from which on larger batches get more through."""
 _ACCEPTED_BEFORE_GROWTH = 64
 """Batches after which a limit that the API turned out to have is tried again."""

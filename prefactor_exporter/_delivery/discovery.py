@@ -99,6 +99,14 @@ class Discovery:
                 self._learn_from(made)
         return assigned
 
+    def delivered(self, events: Sequence[Event]) -> None:
+        """Take note that the API has *events*: it may have accepted an id made here."""
+        if self._identity.trying:
+            self._identity.trying = all(
+                event.kind not in CREATES or self._identity.expects(event.instance, event.id)
+                for event in events
+            )
+
     def refused(self) -> None:
         """Deal with an API that refuses an id made here."""
         if self._identity.server_made:

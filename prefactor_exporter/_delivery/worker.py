@@ -63,8 +63,12 @@ importlib.import_module("concurrent.futures.thread")
 
 _STEPS_OF_A_REQUEST = 3
 """Turns of the event loop until a request on an open connection is written."""
+_LEAST_INTAKE = 100
+"""Events taken in at a time, however small batches are."""
 _MOMENT = 0.005
 """Seconds in which most answers come."""
+_SHORTEST_LINGER = 0.02
+"""Seconds between two looks for what other runs recorded while a request is under way."""
 _REQUEST = 2 * 1024 * 1024
 """Bytes of a large request and its answer."""
 _PROBE_AFTER = 3
@@ -183,6 +187,7 @@ class Worker:
         self._flying: dict[asyncio.Task[None], Batch | None] = {}
         self._flying_items = 0
         self._flying_bytes = 0
+        self._launched_at = -math.inf
         self._due: float | None = None
         self._stop_at: float | None = None
         self._hurried = False
@@ -433,18 +438,21 @@ class Worker:
 
     def _take_in(self) -> None:
         """Take what was recorded, about a batch of it, so that answers are not kept waiting."""
-        most = self._limits.items
+        most = max(self._limits.items, _LEAST_INTAKE)
         for _ in range(0, most, SLICE):
             if self.turns.urgent:
                 self._take(most)
                 break
             if not self._take(SLICE):
                 break
-            self.lanes.compose_ahead(most)
+            self._compose_ahead()
             self.turns.give()
         if self._flying:
-            self.lanes.compose_ahead(most)
+            self._compose_ahead()
         self.turns.note_intake()
+
+    def _compose_ahead(self) -> None:
+        self.lanes.compose_ahead(self._limits.items, self._limits.size)
 
     def _take(self, most: int) -> bool:
         """Take what was recorded, behind what is on disk; return whether there was anything."""
@@ -570,6 +578,7 @@ class Worker:
     def _fly(
         self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], batch: Batch | None
     ) -> None:
+        self._launched_at = self._clock.monotonic()
         if batch is not None:
             self._flying_items += len(batch.events)
             self._flying_bytes += batch.size
@@ -603,12 +612,16 @@ class Worker:
         self._queue.alarm = min(self._queue.alarm, self.spool.patience(self._queue.room))
         if len(self._queue.items) > self._queue.alarm:
             # More was recorded meanwhile; let answers in, then go on.
-            if not self._flying or self.lanes.waiting_items < self._limits.items:
+            answer_at = self._launched_at + _MOMENT
+            if now >= answer_at or self.lanes.waiting_items < self._limits.items:
                 await asyncio.sleep(0)
                 return
             # What leaves next is ready. To sort in more would only keep the answer waiting.
             self._queue.alarm = sys.maxsize
-            wake_at = now + _MOMENT if wake_at is None else min(wake_at, now + _MOMENT)
+            wake_at = _earlier(wake_at, answer_at)
+        elif 0 < len(self._flying) < self._width:
+            # What is recorded for other runs need not wait for the answer.
+            wake_at = _earlier(wake_at, now + max(self._config.linger, _SHORTEST_LINGER))
         timer = None
         if wake_at is not None:
             wait = min(max(0.0, wake_at - now), _LONGEST_REST)
@@ -689,6 +702,7 @@ class Worker:
         self._enter(events, settled)
         if settled.kept:
             self._due = now
+        self._discovery.delivered(settled.delivered)
         if settled.wrong_id:
             self._discovery.refused()
         self.termination.note(settled.delivered)
@@ -850,6 +864,10 @@ def _keep_memory() -> None:
     compose the request. Nothing writes to this block, so it takes no memory itself.
     """
     bytearray(_REQUEST)
+
+
+def _earlier(moment: float | None, other: float) -> float:
+    return other if moment is None else min(moment, other)
 
 
 async def _let_go() -> None:

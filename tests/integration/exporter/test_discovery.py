@@ -163,6 +163,20 @@ def test_an_api_that_refuses_ids_after_all_makes_them(server, deployed, caplog):
     assert "the API refuses ids made by clients" in caplog.text
 
 
+def test_runs_side_by_side_are_whole_though_the_api_refuses_the_first_ids(server, deployed):
+    """It told the number by what it made, and then wants to make all ids itself."""
+    server.switches = Switches(pfid_needs_account_token=True, refuse_client_ids=True)
+    exporter = deployed()
+    runs = [exporter.register_instance() for _ in range(6)]
+    for run in runs:
+        exporter.start_instance(run)
+        for n in range(100):
+            exporter.record_span("a", {"n": n}, instance_id=run)
+    assert exporter.flush(25)
+
+    assert sorted(names(server)) == sorted([*range(100)] * 6)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_is_not_good_either_suspends_until_another_one_is_set(
     status, server, deployed

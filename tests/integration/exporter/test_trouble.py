@@ -11,6 +11,7 @@ from prefactor_exporter import (
     HttpClientConfig,
     SchemaRegistry,
 )
+from prefactor_exporter._delivery import worker
 from prefactor_http.devserver import DevServer, Switches
 from tests.integration.exporter.conftest import bulk_requests, names, parents, total, until
 
@@ -51,6 +52,45 @@ def test_an_api_that_is_slow_gets_larger_batches(server, make):
     # 100, 200, and six times 300 hold what twenty of 100 would; one more before the first is full.
     assert_all_arrived(server, exporter, count=1_998)
     assert bulk_requests(server) <= 10
+
+
+def begun(exporter):
+    run = exporter.register_instance()
+    exporter.start_instance(run)
+    return run
+
+
+def test_a_request_that_hangs_holds_back_no_other_run(server, make):
+    """What that records waits for company as long as ever, not for the answer."""
+    exporter = make(linger=0.1)
+    hanging, other = begun(exporter), begun(exporter)
+    assert exporter.flush(25)
+    server.faults.add("black_hole schema_name=hang")
+    exporter.record_span("hang", {"n": 0}, instance_id=hanging)
+    until(lambda: server.faults.hits, "the request that hangs")
+    exporter.record_span("a", {"n": 1}, instance_id=other)
+    until(lambda: server.spans(other), "the other one")
+
+    assert exporter.stats().retries == 0
+
+
+def test_the_backlog_of_a_run_whose_request_hangs_holds_back_no_other_run(
+    server, make, monkeypatch
+):
+    """The worker waits for an answer before it takes more in, but no more than once."""
+    monkeypatch.setattr(worker, "_MOMENT", 1.0)
+    exporter = make(linger=0.1)
+    hanging, other = begun(exporter), begun(exporter)
+    assert exporter.flush(25)
+    server.faults.add("black_hole schema_name=hang")
+    exporter.record_span("hang", {"n": 0}, instance_id=hanging)
+    until(lambda: server.faults.hits, "the request that hangs")
+    for n in range(40_000):
+        exporter.record_span("hang", {"n": n}, instance_id=hanging)
+    exporter.record_span("a", {"n": 1}, instance_id=other)
+    until(lambda: server.spans(other), "the other one")
+
+    assert exporter.stats().retries == 0
 
 
 @pytest.mark.parametrize(

@@ -200,9 +200,9 @@ class Journey(RuleBasedStateMachine):
             self.ledger.depart(batch.parts)
             self.flying.append(batch.events)
 
-    @rule(most=st.integers(1, 12))
-    def compose_ahead(self, most):
-        self.lanes.compose_ahead(most)
+    @rule(most=st.integers(1, 12), size=st.sampled_from([1, 900, 10**6]))
+    def compose_ahead(self, most, size):
+        self.lanes.compose_ahead(most, size)
 
     @precondition(lambda self: self.flying)
     @rule(
