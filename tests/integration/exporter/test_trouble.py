@@ -60,14 +60,21 @@ def begun(exporter):
     return run
 
 
-def test_a_request_that_hangs_holds_back_no_other_run(server, make):
-    """What that records waits for company as long as ever, not for the answer."""
+@pytest.fixture
+def beside_one_that_hangs(server, make):
+    """Return an exporter, a run of it whose request hangs, and another run."""
     exporter = make(linger=0.1)
     hanging, other = begun(exporter), begun(exporter)
     assert exporter.flush(25)
     server.faults.add("black_hole schema_name=hang")
     exporter.record_span("hang", {"n": 0}, instance_id=hanging)
     until(lambda: server.faults.hits, "the request that hangs")
+    return exporter, hanging, other
+
+
+def test_a_request_that_hangs_holds_back_no_other_run(server, beside_one_that_hangs):
+    """What that records waits for company, not for the answer."""
+    exporter, _, other = beside_one_that_hangs
     exporter.record_span("a", {"n": 1}, instance_id=other)
     until(lambda: server.spans(other), "the other one")
 
@@ -75,16 +82,11 @@ def test_a_request_that_hangs_holds_back_no_other_run(server, make):
 
 
 def test_the_backlog_of_a_run_whose_request_hangs_holds_back_no_other_run(
-    server, make, monkeypatch
+    server, monkeypatch, beside_one_that_hangs
 ):
     """The worker waits for an answer before it takes more in, but no more than once."""
     monkeypatch.setattr(worker, "_MOMENT", 1.0)
-    exporter = make(linger=0.1)
-    hanging, other = begun(exporter), begun(exporter)
-    assert exporter.flush(25)
-    server.faults.add("black_hole schema_name=hang")
-    exporter.record_span("hang", {"n": 0}, instance_id=hanging)
-    until(lambda: server.faults.hits, "the request that hangs")
+    exporter, hanging, other = beside_one_that_hangs
     for n in range(40_000):
         exporter.record_span("hang", {"n": n}, instance_id=hanging)
     exporter.record_span("a", {"n": 1}, instance_id=other)
